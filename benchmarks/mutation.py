@@ -57,13 +57,13 @@ FOLDERS: dict[str, list[str]] = {
         f"plugin/{name}.py"
         for name in (
             *("execution", "item", "session", "baselines", "finding", "selection", "options"),
-            "summary",
+            *("summary", "progress", "against", "collection"),
         )
     ],
     "expectations": ["expectations/*.py"],
     "report": [
-        "report/compare.py",
-        *(f"report/comparison/{name}.py" for name in ("findings", "published", "study", "tasks")),
+        *("report/compare.py", "report/history.py"),
+        "report/comparison/*.py",
     ],
 }
 

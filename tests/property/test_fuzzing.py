@@ -185,7 +185,8 @@ CANNOT_SAY = {
         r"must name at least 2 variants|must list variants, or lists"
     ),
     "numbers, lengths and names are compared": (
-        r"there are (clients 0 to )?\d+|with the test fraction of|^nothing is at least|"
+        r"there are (clients 0 to )?\d+|that is no attacker|with the test fraction of|"
+        r"^nothing is at least|"
         r"no such variant|^is not compared, as nothing is expected|"
         r"gives the same variant twice|is replaced by|cannot be trained by|"
         r"varies twice|does not vary|leaves (out no|out all)|best_by takes one round|"

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pytest_federated.metrics.difference import Difference, compare
 from pytest_federated.metrics.statistics import (
@@ -101,6 +101,7 @@ def test_figures_that_agree_are_no_more_certain_than_their_step() -> None:
 
 
 @given(st.integers(1, 9999), st.integers(2, 12), st.integers(2, 12))
+@example(x=100, one=3, two=5)
 def test_equal_figures_are_the_same_whatever_their_number(x: int, one: int, two: int) -> None:
     """The rounded mean of 0.1, 0.1 and 0.1 exceeds 0.1; without a spread that would be certain."""
     value = x / 1000

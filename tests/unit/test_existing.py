@@ -55,6 +55,19 @@ def line_of(word: str) -> int:
             {"own_nets": "def biuld(): ..."},
             "has no function 'build'; allowed: biuld",
         ),
+        (
+            OWN_MODEL,
+            {
+                "own_nets": "import tensorflow as tf\nfrom other import wide\n"
+                "deep = wide\ndef biuld(x):\n    y = x\nclass Net:\n    def call(self): ..."
+            },
+            "has no function 'build'; allowed: Net, biuld, deep, wide; did you mean 'biuld'?",
+        ),
+        (
+            OWN_MODEL.replace("own_nets", "own_nets.py"),
+            {"own_nets": "def build(): ..."},
+            "got 'own_nets.py', a file; give the module's name, 'own_nets'",
+        ),
         (OWN_MODEL, {"own_nets": "def build(:"}, "own_nets.py cannot be imported: invalid syntax"),
         (
             OWN_MODEL.replace("own_nets", "own_nets.deep"),
@@ -152,13 +165,24 @@ def own_data(keys: str) -> str:
         ("csv: empty\n    label: died", "{folder}empty cannot be read as a table: it is empty"),
         ("csv: folder\n    label: died", "'folder' is a folder; a file is needed"),
         ("parquet: a.parquet\n    label: dieed", "did you mean 'died'?"),
-        ("parquet: a.csv\n    label: died", "cannot be read as a Parquet file"),
+        ("parquet: a.csv\n    label: died", "; such a file is read by the data set 'csv'"),
+        ("csv: a.parquet\n    label: died", "; such a file is read by the data set 'parquet'"),
+        ("csv: a.npz\n    label: died", "; such a file is read by the data set 'npz'"),
+        ("npz: folder", "f.yaml:5: data.dataset.npz: 'folder' is a folder; a file is needed"),
+        (
+            "npz: a.npz\n    x: labels\n    y: labels",
+            "x: {folder}a.npz: both data.dataset.x and y name 'labels': the labels themselves",
+        ),
         (
             "npz: a.npz\n    x: x\n    y: labels",
             "x: {folder}a.npz has no array 'x' (data.dataset.x); allowed: images, labels",
         ),
         ("npz: a.npz\n    x: images\n    y: label", "did you mean 'labels'?"),
-        ("npz: a.csv", "cannot be read as an .npz archive of NumPy"),
+        (
+            "npz: a.csv",
+            "cannot be read as an .npz archive of NumPy: it is none; such a file is read by the "
+            "data set 'csv'",
+        ),
         ("keras: k.npz", "keras: {folder}k.npz has no array 'y_test'"),
         ("image_folder: folder", "there are no images in it"),
         (

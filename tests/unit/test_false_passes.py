@@ -8,7 +8,9 @@ from typing import Optional
 
 import pytest
 from example_results import example_result, expect, history
+from pytest_federated.core.errors import DataError
 from pytest_federated.expectations.baselines import baseline_of
+from pytest_federated.expectations.ending_early import certain
 from pytest_federated.expectations.judging import POLICIES, Policy, judge
 from pytest_federated.expectations.regression import compare_with_baseline
 from pytest_federated.metrics.gaps import gap_to_centralized
@@ -106,3 +108,40 @@ def test_a_reference_that_diverged_is_no_reference() -> None:
     with pytest.raises(NoValue, match="the training to compare with diverged"):
         gap_to_centralized(history([0.9]), history([None]))
     assert gap_to_centralized(history([0.5, 0.7]), history([0.1, 0.9])) == pytest.approx(0.2)
+
+
+def idle(dropped: int = 0, held: int = 0) -> TrainingHistory:
+    """A training in which nobody trained: `dropped` of two dropped out, the others hold nothing."""
+    plain = history([0.9, 0.9])
+    update = {"clients": 2 - dropped, "dropped": dropped, "held_examples": held}
+    rounds = tuple(done.model_copy(update=update) for done in plain.rounds)
+    return plain.model_copy(update={"rounds": rounds})
+
+
+@pytest.mark.parametrize(
+    ("training", "why"),
+    [
+        (idle(dropped=2), "all 4 that were drawn dropped out"),
+        (idle(), "the cohorts hold no examples"),
+        (
+            idle().model_copy(
+                update={"rounds": tuple(r.model_copy(update={"clients": 0}) for r in idle().rounds)}
+            ),
+            "no client was available in any of them",
+        ),
+    ],
+)
+def test_a_model_that_nobody_trained_is_not_judged(training: TrainingHistory, why: str) -> None:
+    """Whatever is expected, also nothing; at the end, or early."""
+    needed = f"no client trained in the 2 round.* of seed 0.*{why}"
+    for expected in (expect(accuracy={"at_least": 0.1}), {}):
+        with pytest.raises(DataError, match=needed):
+            judge(expected, [history([0.9]), training])
+        with pytest.raises(DataError, match=needed):
+            certain(expected, [training], (), 3)
+
+
+def test_one_round_with_clients_is_a_training() -> None:
+    training = idle(dropped=1, held=9)
+    (found,) = judge(expect(accuracy={"at_least": 0.1}), [training])
+    assert found.passed

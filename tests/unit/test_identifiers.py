@@ -168,12 +168,12 @@ FEATURES: dict[str, Any] = {
     "floats": RNG.normal(size=N),
     "refraction index": 1 + RNG.random(N),
     "index": 1 + RNG.random(N),
-    "id": LABELS,
+    "id": ORDER % 2,
     "seconds": 1000 + 10 * np.arange(N),
     "area": GAPS,
     "acid": GAPS,
     "paid": GAPS,
-    "flag": LABELS == 1,
+    "flag": ORDER % 2 == 1,
     "grid": GAPS,
 }
 
@@ -184,6 +184,44 @@ def test_columns_that_are_no_identifiers_are_features(write: Any, name: str) -> 
     chosen = write(noise(**{name: FEATURES[name]}), index=False)
     x = features(**chosen)
     np.testing.assert_allclose(x[:, 2], np.asarray(FEATURES[name], np.float32))
+
+
+AGAIN: dict[str, Any] = {
+    "itself": LABELS,
+    "its words": np.array(["well", "ill"])[LABELS],
+    "turned around": 1 - LABELS,
+    "as a flag": LABELS == 1,
+    "as floats": LABELS * 2.5,
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+@pytest.mark.parametrize("write", [as_csv, as_parquet])
+def test_the_label_under_another_name_is_refused_unless_it_is_listed(write: Any, name: str) -> None:
+    chosen = write(noise(again=AGAIN[name]), index=False)
+    message = refusal(lambda: features(**chosen))
+    assert "column 'again' says the same as the label 'y' in every row" in message
+    assert 'data.dataset.exclude: ["again"]' in message
+    assert features(**chosen, exclude=["again"]).shape == (N, 2)
+    categories = ["again"] if name == "its words" else []
+    listed = features(**chosen, features=["a", "b", "again"], categories=categories)
+    assert listed.shape[1] > 2
+
+
+def test_a_number_to_predict_is_refused_among_the_features() -> None:
+    y = RNG.normal(size=N)
+    chosen = as_csv(noise(again=y, y=y), index=False)
+    assert "'again' says the same as the label" in refusal(
+        lambda: features(**chosen, task="regression")
+    )
+    chosen = as_csv(noise(twice=2 * y, y=y), index=False)
+    assert features(**chosen, task="regression").shape == (N, 3)
+
+
+@pytest.mark.parametrize("rows", [slice(19), slice(None, None, 29)])
+def test_few_rows_say_the_same_by_chance(rows: slice) -> None:
+    chosen = as_csv(noise(again=LABELS).iloc[rows], index=False)
+    assert features(**chosen).shape[1] == 3
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes", "linnerud"])

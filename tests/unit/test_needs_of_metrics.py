@@ -74,6 +74,12 @@ HELD_OUT = "data: {dataset: digits, holdout: per_client}"
             "4: clients.unseen: missing; expect.unseen_client_accuracy is measured on clients that "
             "never train",
         ),
+        (  # it has a test set of its own, but split anew it has no clients with test examples only
+            GOOD.replace("digits", "emnist"),
+            "unseen_client_accuracy: {at_least: 0.5}",
+            "4: clients.unseen: missing; expect.unseen_client_accuracy is measured on clients that "
+            "never train",
+        ),
         (
             GOOD.replace("rounds: 2", "rounds: 1"),
             "seconds_per_round: {at_most: 5}",
@@ -119,6 +125,10 @@ def test_what_a_scenario_lacks_for_a_metric_is_named(
         ),
         (DITTO.replace("data: {dataset: digits}", HELD_OUT), "client_accuracy: {at_least: 0}"),
         (clients("unseen: 0.3"), "unseen_client_accuracy: {at_least: 0}"),
+        (
+            GOOD.replace("digits", "emnist").replace("count: 4", "split: natural"),
+            "unseen_client_accuracy: {at_least: 0}",
+        ),
         (GOOD, "seconds_per_round: {at_most: 5}, client_accuracy: {at_least: 0}"),
         (PRIVATE, "epsilon: {at_most: 9, delta: 1.0e-3}"),
         (GOOD, "f1: {at_least: 0, over: clients}"),

@@ -174,7 +174,8 @@ def test_a_natural_split_needs_natural_clients(client: Any) -> None:
         assert made(chosen, split="natural").names == ("0", "1")
     else:
         assert refusal(made, chosen, split="natural") == (
-            "the data set a.npz has no natural clients; choose another split"
+            "the data set a.npz has no natural clients; name them under data.dataset.client, or "
+            "choose another split"
         )
 
 
@@ -414,7 +415,8 @@ def test_without_pyarrow_the_extra_is_named(kind: str, monkeypatch: pytest.Monke
 SCENARIO = """\
 schema: 1
 name: own
-data: {dataset: {csv: data/visits.csv, label: outcome, client: hospital, categories: [sex]}}
+data:
+  dataset: {csv: data/visits.csv, label: outcome, client: hospital, features: [age, weight]}
 clients: {split: natural}
 model: {kind: mlp, hidden: [4]}
 training: {rounds: 2}

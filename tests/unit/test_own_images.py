@@ -12,7 +12,7 @@ import pytest
 from example_data import dataset, save
 from own_files import COLORED, DIGITS, IMAGES, RNG, draw, made, refusal
 from pytest_federated.core.errors import DataError, DataUnavailable
-from pytest_federated.data.datasets.dataset import datasets
+from pytest_federated.data.datasets.dataset import augmented, datasets
 from pytest_federated.data.datasets.files.huggingface import _glance
 from pytest_federated.data.guesses.look import look_at
 
@@ -205,6 +205,18 @@ def test_names_of_labels_that_are_no_list_are_left_out(names: Any) -> None:
 # Keras
 
 
+def cifar_archive(folder: Path, images: np.ndarray, labels: list[int], test: int) -> None:
+    """Writes CIFAR-10 as Keras keeps it: five batches and a test batch of so many images."""
+    folder.mkdir(parents=True)
+    rows = images.transpose(0, 3, 1, 2).reshape(len(images), 3072)
+    ends = [*np.linspace(0, len(rows) - test, 6).astype(int), len(rows)]
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    for name, begin, end in zip(names, ends, ends[1:]):
+        batch = {b"batch_label": name.encode(), b"labels": labels[begin:end]}
+        batch |= {b"data": rows[begin:end], b"filenames": [b"a.png"] * (end - begin)}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+
+
 @pytest.fixture
 def home(in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(in_tmp_path))
@@ -228,6 +240,43 @@ def test_keras_archives_are_read(home: Path) -> None:
     assert refusal(dataset, keras="bad.npz").endswith(
         "bad.npz has no array 'x_test' (data.dataset.x); allowed: x_train, y_train"
     )
+
+
+def test_images_of_keras_are_cropped_whitened_and_distorted(home: Path) -> None:
+    images = RNG.integers(256, size=(12, 32, 32, 3), dtype=np.uint8)
+    cifar_archive(home / "cifar-10-batches-py", images, [*range(10), 0, 1], test=2)
+    centers = images[:, 4:28, 4:28]
+    plain = dataset(keras="cifar10", crop=[24, 24]).load(None)
+    np.testing.assert_array_equal(plain.train.x[:], centers[:10] / np.float32(255))
+    data = dataset(keras="cifar10", crop=[24, 24], distort=True, standardize=True).load(None)
+    flat = centers.reshape(12, -1).astype(np.float64)
+    white = (flat - flat.mean(1, keepdims=True)) / flat.std(1, keepdims=True)
+    white = white.reshape(centers.shape)
+    assert data.test is not None and data.train.x.shape == (10, 24, 24, 3)
+    np.testing.assert_allclose(data.train.x[:], white[:10], atol=1e-5)
+    np.testing.assert_allclose(data.test.x[:], white[10:], atol=1e-5)
+    for rows, are_distorted in ((data.train.x, True), (data.test.x, False)):
+        index = np.arange(len(rows[:]))
+        drawn = [augmented(rows, index, np.random.default_rng(seed)) for seed in (0, 1)]
+        assert np.array_equal(drawn[0], drawn[1]) is not are_distorted
+        np.testing.assert_allclose(drawn[0].mean((1, 2, 3)), 0, atol=1e-5)
+        assert np.array_equal(drawn[0], rows[:]) is not are_distorted
+
+
+def test_only_images_of_bytes_are_cropped_and_no_larger_than_they_are(home: Path) -> None:
+    parts = {"y_train": DIGITS, "y_test": DIGITS[:5]}
+    save("table.npz", x_train=np.ones((len(DIGITS), 4)), x_test=np.ones((5, 4)), **parts)
+    for keys in ({"crop": [2, 2]}, {"distort": True}, {"standardize": True}):
+        assert refusal(dataset, keras="table.npz", **keys).endswith(
+            "table.npz: data.dataset.crop, distort and standardize are for images of bytes "
+            "(uint8), which these features, float32 of shape (4,), are not; leave them out"
+        )
+    save("images.npz", x_train=IMAGES, x_test=IMAGES[:5], **parts)
+    height, width = IMAGES.shape[1:3]
+    for crop in ([height + 1, 1], [1, width + 1]):
+        assert f"data.dataset.crop: got {crop}; the images are {[height, width]}, and" in refusal(
+            dataset, keras="images.npz", crop=crop
+        )
 
 
 @pytest.mark.parametrize(("name", "label"), [("cifar10", "labels"), ("cifar100", "fine_labels")])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import pytest
 from _pytest._io import TerminalWriter
@@ -149,23 +151,37 @@ def test_a_download_shows_how_large_it_has_become(
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
-def terminal(seeds: Sequence[int] = (0,)) -> tuple[ProgressBar, Any]:
-    """Returns the bar of a scenario of 20 rounds, on a terminal of 80 columns, and its output."""
+def terminal(
+    seeds: Sequence[int] = (0,),
+    *,
+    name: str = "a",
+    columns: int = 80,
+    capture: str = "fd",
+    is_terminal: bool = True,
+    verbosity: int = 0,
+) -> tuple[ProgressBar, Any]:
+    """Returns the bar of a scenario of 20 rounds, on a terminal or elsewhere, and its output."""
     file = io.StringIO()
     writer = TerminalWriter(file)
-    writer.fullwidth = 80
-    reporter = SimpleNamespace(isatty=True, _tw=writer, currentfspath=None)
+    writer.fullwidth = columns
+    reporter = SimpleNamespace(
+        isatty=is_terminal,
+        _tw=writer,
+        currentfspath=None,
+        ensure_newline=lambda: None,
+        write_line=lambda line: file.write(f"{line}\n"),
+    )
     plugins = {"terminalreporter": reporter, "capturemanager": None}
     config: Any = SimpleNamespace(
         pluginmanager=SimpleNamespace(get_plugin=plugins.get),
-        get_verbosity=lambda: 0,
-        getoption=lambda _: "fd",
+        get_verbosity=lambda: verbosity,
+        getoption=lambda _: capture,
     )
-    return ProgressBar(config, planned(seeds)), file
+    return ProgressBar(config, planned(seeds, name)), file
 
 
-def planned(seeds: Sequence[int] = (0,)) -> Plan:
-    return plan(Case(example_scenario(20, seeds), "alpha=0.1"), Options())
+def planned(seeds: Sequence[int] = (0,), name: str = "a") -> Plan:
+    return plan(Case(example_scenario(20, seeds, name=name), "alpha=0.1"), Options())
 
 
 def test_a_scenario_on_a_terminal_has_a_bar_for_its_data_too(clock: Clock) -> None:
@@ -210,7 +226,7 @@ def left(clock: Clock, pace: Pace, run: Run, rounds: Iterable[int], seconds: flo
     pace.begin(run)
     for number in rounds:
         clock.now += seconds
-        pace.after_round(Progress(ROUNDS[:number], TRAINED))
+        assert not pace.after_round(Progress(ROUNDS[:number], TRAINED)), "it ends no training"
 
 
 @pytest.fixture
@@ -260,27 +276,186 @@ def test_what_ended_early_counts_as_done(clock: Clock, pace: Callable[..., Pace]
     assert advanced == [1, 1, 18, 1]
 
 
-@pytest.mark.parametrize("is_terminal", [True, False])
-def test_a_resumed_scenario_says_so_and_has_a_right_time_left(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch, is_terminal: bool
-) -> None:
+@pytest.fixture
+def clocks(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of all that is shown of rounds."""
     for module in (observers, plugin_progress):
         monkeypatch.setattr(module, "time", clock)
-    bar, file = terminal()
-    reporter: Any = bar._reporter
-    if not is_terminal:
-        reporter.isatty = False
-        reporter.ensure_newline = lambda: None
-        reporter.write_line = lambda line: file.write(f"{line}\n")
+    return clock
+
+
+def do(bar: ProgressBar, clock: Clock, rounds: Iterable[int], run: Optional[Run] = None) -> None:
+    """Has a bar watch these rounds of a run, each of 20 seconds."""
+    bar.begin(run or planned().runs(0)[0])
+    for number in rounds:
+        clock.now += 20
+        assert not bar.after_round(Progress(ROUNDS[:number], TRAINED)), "it ends no training"
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_resumed_scenario_says_so_and_has_a_right_time_left(
+    clocks: Clock, is_terminal: bool
+) -> None:
+    bar, file = terminal(is_terminal=is_terminal)
     with bar:
-        bar.begin(planned().runs(0)[0])
-        for number in range(11, 20):
-            clock.now += 20
-            bar.after_round(Progress(ROUNDS[:number], TRAINED))
+        do(bar, clocks, range(11, 20))
     output = without_styles(file.getvalue())
     assert "a[alpha=0.1]: goes on after round 10\n" in output
     assert "loss 0.500 accuracy 0.500, 2 min 40 s left" in output
     assert "loss 0.500 accuracy 0.500, 20 s left" in output
+
+
+@pytest.mark.parametrize("rounds", [[1, 2], [20]], ids=["new", "complete"])
+@pytest.mark.parametrize("verbosity", [0, 2])
+def test_only_a_training_that_was_interrupted_goes_on(
+    clocks: Clock, rounds: list[int], verbosity: int
+) -> None:
+    bar, file = terminal(is_terminal=False, verbosity=verbosity)
+    with bar:
+        do(bar, clocks, rounds)
+    assert "goes on" not in file.getvalue()
+
+
+def test_vv_has_a_line_of_each_round_that_is_trained_here(clocks: Clock) -> None:
+    bar, file = terminal(verbosity=2)
+    with bar:
+        do(bar, clocks, (11, 13))
+    assert without_styles(file.getvalue()).splitlines() == [
+        "  a[alpha=0.1]: goes on after round 10",
+        *(
+            f"  round {n}/20: train loss 1.000 accuracy 0.500, test loss 0.500 accuracy 0.500"
+            for n in (11, 12, 13)
+        ),
+    ]
+
+
+def test_elsewhere_a_line_appears_now_and_then_and_says_of_which_training(clocks: Clock) -> None:
+    bar, file = terminal((5, 7), is_terminal=False)
+    runs = planned((5, 7)).runs(0)
+    with bar:
+        do(bar, clocks, [1, 2], runs[0])
+        do(bar, clocks, [1], replace(runs[1], point="rate=0.1"))
+        clocks.now -= 15  # the next round takes 5 seconds
+        do(bar, clocks, [1, 2], replace(runs[1], position=2, is_reference=True))
+    figures = "loss 0.500 accuracy 0.500"
+    lines = file.getvalue().splitlines()
+    assert lines[:2] == [
+        f"  a[alpha=0.1]: seed 1/2 round 2/20 {figures}, 12 min 40 s left",
+        f"  a[alpha=0.1]: rate=0.1 seed 2/2 round 1/20 {figures}, 12 min 20 s left",
+    ]
+    (last,) = lines[2:]
+    assert last.startswith("  a[alpha=0.1]: seed 2/2 of what it is compared with round 2/20 loss")
+
+
+@pytest.mark.parametrize(
+    ("loss", "shown"), [(0.5, "loss 0.500, "), (None, "nobody trained, ")], ids=["trained", "not"]
+)
+def test_a_round_that_is_not_evaluated_has_the_loss_of_training(
+    clocks: Clock, loss: Optional[float], shown: str
+) -> None:
+    done = {"train_loss": loss, "train_accuracy": loss, "loss": None, "accuracy": None}
+    rounds = tuple(one.model_copy(update=done) for one in ROUNDS)
+    (bar, file), (by_round, lines) = terminal(), terminal(verbosity=2)
+    for one in (bar, by_round):
+        with one:
+            one.begin(planned().runs(0)[0])
+            for number in (1, 2):
+                clocks.now += 20
+                one.after_round(Progress(rounds[:number], TRAINED))
+    assert f"2/20 {shown}6 min 0 s left" in without_styles(file.getvalue())
+    train = "train loss 0.500 accuracy 0.500" if loss else "nobody trained"
+    assert f"  round  2/20: {train}\n" in lines.getvalue()
+
+
+def frames(file: Any) -> list[str]:
+    """Returns each line that a bar was, one after the other."""
+    lines = re.split(r"[\r\n]", without_styles(file.getvalue()))
+    return [line.rstrip() for line in lines if "/20 " in line]
+
+
+@pytest.mark.parametrize(("columns", "bar"), [(59, 0), (60, 7), (80, 10), (160, 20), (200, 20)])
+def test_a_wide_terminal_has_a_bar_and_the_whole_name(
+    clocks: Clock, columns: int, bar: int
+) -> None:
+    shown, file = terminal(columns=columns)
+    with shown:
+        do(shown, clocks, (1, 2))
+    assert frames(file) == [frame for frame in frames(file) if frame.startswith("a[alpha=0.1] ")]
+    assert {len(re.findall("[━╸╺]", frame)) for frame in frames(file)} == {bar}
+
+
+@pytest.mark.parametrize(
+    ("columns", "length", "name", "figures"),
+    [
+        (80, 19, 19, "loss 0.500 accuracy 0.500, 6 min 0 s left"),
+        (80, 20, 20, "loss 0.500 accuracy 0.500, 6 min 0 s left"),
+        (80, 21, 20, "loss 0.500 accuracy 0.500, 6 min 0 s left"),
+        (78, 21, 19, "loss 0.500 accuracy 0.500, 6 min 0 s left"),
+        (77, 21, 19, "6 min 0 s left"),
+        (60, 21, 15, "6 min 0 s left"),
+        (100, 60, 38, "loss 0.500 accuracy 0.500, 6 min 0 s left"),
+        (40, 21, 10, "6 min 0 s left"),
+        (30, 21, 7, "6 min 0 s left"),
+        (29, 21, 7, "6 min …s left"),
+    ],
+)
+def test_what_has_no_room_in_the_line_is_left_out(
+    clocks: Clock, columns: int, length: int, name: int, figures: str
+) -> None:
+    bar, file = terminal(name="n" * (length - len("[alpha=0.1]")), columns=columns)
+    with bar:
+        do(bar, clocks, (1, 2))
+    last = frames(file)[-1]
+    assert last.endswith(f"2/20 {figures}")
+    assert len(last.split()[0]) == name
+    assert all(len(frame) < columns for frame in frames(file))
+
+
+@pytest.mark.parametrize(
+    ("before", "capture", "expected"),
+    [
+        ("", "fd", ["", "."]),
+        (".", "fd", [".."]),
+        ("a.yaml .", "fd", ["a.yaml .."]),
+        ("a.yaml .", "sys", ["a.yaml .."]),
+        ("x" * 79, "fd", [f"{'x' * 79}."]),
+        ("x" * 80, "fd", ["x" * 80, "."]),  # the terminal itself would go on in the next line
+        ("a.yaml .", "no", ["a.yaml .", "."]),
+    ],
+)
+def test_pytest_goes_on_in_its_line_after_the_bar(
+    clocks: Clock, before: str, capture: str, expected: list[str]
+) -> None:
+    bar, file = terminal(capture=capture)
+    writer: Any = bar._reporter._tw
+    writer.write(before)
+    with bar:
+        do(bar, clocks, (1, 2))
+    writer.write(".")
+    assert screen(file.getvalue())[: len(expected)] == expected
+
+
+def test_pytest_begins_a_line_after_one_above_the_bar(clocks: Clock) -> None:
+    """A line that is wider than the terminal is left to it, and has no colors."""
+    name = "n" * 80
+    bar, file = terminal(name=name)
+    reporter: Any = bar._reporter
+    reporter._tw.write("a.yaml .")
+    reporter.currentfspath = Path("a.yaml")
+    with bar:
+        do(bar, clocks, (2, 3))
+    reporter._tw.write("b.yaml .")
+    line = f"  {name}[alpha=0.1]: goes on after round 1"
+    assert [one for one in screen(file.getvalue()) if one] == ["a.yaml .", line, "b.yaml ."]
+    assert line in file.getvalue()
+    assert reporter.currentfspath is None, "pytest names the file again"
+
+
+def test_no_thread_writes_a_bar_into_what_pytest_writes(clocks: Clock) -> None:
+    bar, _ = terminal()
+    before = threading.active_count()
+    with bar:
+        assert threading.active_count() == before
 
 
 # A split that counts to a hundred, slowly, and then gives up.

@@ -272,6 +272,18 @@ def test_invalid_values_for_clients_are_named(
             split("alpha: 1"),
             f"4: clients.split: got {{'alpha': 1}}; needs the key 'kind'; allowed: {SPLITS}",
         ),
+        (
+            model('{keras: "m:f", functional: "m:g"}'),
+            "5: model: got both keras and functional, each a model of its own; give one of them",
+        ),
+        *(
+            (
+                clients(f"attacks: {{kind: label_flip, share: 0.1}}{more}"),
+                f"4: clients.attacks.share: got 0.1; of {left} clients that is no attacker, so the "
+                f"attack would have no effect; allowed: more than {least}, or 0 for none",
+            )
+            for more, left, least in (("", 4, "0.125"), (", unseen: 0.5", 2, "0.25"))
+        ),
         pytest.param(
             split("kind: [iid]"),
             f"4: clients.split: got ['iid']; no such split; allowed: {SPLITS}",

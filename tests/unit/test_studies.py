@@ -22,7 +22,12 @@ from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.comparison.findings import findings, verdict
-from pytest_federated.report.comparison.page import comparison_page, report_comparisons
+from pytest_federated.report.comparison.page import (
+    comparison_page,
+    papers_verdict,
+    report_comparisons,
+)
+from pytest_federated.report.comparison.places import follows, telling
 from pytest_federated.report.comparison.published import (
     FAILS,
     HOLDS,
@@ -35,6 +40,7 @@ from pytest_federated.report.comparison.published import (
 from pytest_federated.report.comparison.study import Study, Wanted, name_of, studies, text_of
 from pytest_federated.report.comparison.tables import (
     ROWS,
+    implied_text,
     results_table,
     short_texts,
     targets_table,
@@ -43,6 +49,7 @@ from pytest_federated.report.comparison.tasks import OverTasks, over_tasks
 from pytest_federated.report.layout import INDEX, LARGEST, MARK
 from pytest_federated.report.markup import MARKDOWN, TERMINAL
 from pytest_federated.report.pages import report_files, write_report
+from pytest_federated.report.plots.heat_map import heat_map
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 from pytest_federated.scenario.loader import load_file
@@ -125,9 +132,102 @@ def test_keys_that_vary_together_are_one() -> None:
         ),
         reference="algorithm=x",
     )
-    assert (one.task_key, one.variant_key) == ("alpha", "algorithm, learning_rate")
-    assert [name_of(v) for v in one.variants] == ["x, learning_rate 1", "y, learning_rate 2"]
+    assert (one.task_key, one.variant_key) == ("alpha", "algorithm")
+    assert [name_of(v) for v in one.variants] == ["x", "y"]
     assert len(one.others) == 2
+    assert (
+        "With algorithm goes learning_rate: x → 1; y → 2." in comparison_page([one], TERMINAL).text
+    )
+
+
+JOINT = (
+    ("local_epochs=1,batch_size=all,learning_rate=0.2,rounds=120", LOW),
+    ("local_epochs=1,batch_size=10,learning_rate=0.1,rounds=25", HIGH),
+    ("local_epochs=5,batch_size=10,learning_rate=0.1,rounds=10", HIGH),
+)
+ROWS_OF_JOINT = ["local_epochs 1, batch_size all", "local_epochs 1, batch_size 10"]
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "local_epochs=1,batch_size=all", "batch_size=all", "batch_size=10"]
+)
+def test_keys_whose_values_others_decide_name_no_variant(reference: str) -> None:
+    one = study(*JOINT, reference=reference)
+    names = [name_of((*task, *variant)) for task in one.tasks for variant in one.of_task(task)]
+    assert sorted(names) == sorted([*ROWS_OF_JOINT, "local_epochs 5, batch_size 10"])
+
+
+@pytest.mark.parametrize(
+    ("reference", "published"),
+    [
+        ("learning_rate=0.2", {}),
+        ("local_epochs=1", {"source": "s", "figures": {"learning_rate=0.2": 1.0}}),
+        ("local_epochs=1", {"source": "s", "order": ["learning_rate=0.1", "learning_rate=0.2"]}),
+    ],
+)
+def test_keys_that_the_scenario_names_variants_by_stay(
+    reference: str, published: Mapping[str, Any]
+) -> None:
+    (one,) = studies(matrix(*JOINT, comparison={"reference": reference, "published": published}))
+    labels = {label for task, variant in one.cells for label, _ in (*task, *variant)}
+    assert "learning_rate" in labels and "rounds" not in labels
+
+
+def test_what_goes_with_the_names_is_said_of_tasks_and_variants() -> None:
+    joint = [
+        (f"split={s},{e},algorithm={a},rate={r}", LOW)
+        for s, e in (("iid", "epochs=1,shift=()"), ("shards", "epochs=2,shift=()"))
+        for a, r in ("x1", "y2")
+    ]
+    one = study(*joint, reference="algorithm=x")
+    assert (one.task_key, one.variant_key) == ("split", "algorithm")
+    said = "With split goes epochs: iid → 1; shards → 2. With algorithm goes rate: x → 1; y → 2."
+    assert said in comparison_page([one], TERMINAL).text.replace("\n", " ")
+    many = [(f"k={n},rounds={n + 1},rate={n + 2}", LOW) for n in range(26)]
+    text = implied_text(study(*many), TERMINAL).replace("\n", " ")
+    assert text.startswith("With k go rounds, rate: 0 → 1, 2; 1 → 2, 3; ")
+    assert text.endswith("23 → 24, 25; and 2 more.")
+    text = implied_text(study(*many[:24]), TERMINAL).replace("\n", " ")
+    assert text.endswith("; 23 → 24, 25.")
+    assert implied_text(ALGORITHMS, TERMINAL) == ""
+    crossed = [(f"a={a},k={k},rounds={a * k}", LOW) for a in (1, 2) for k in (1, 3)]
+    text = implied_text(study(*crossed), TERMINAL).replace("\n", " ")
+    assert text == "With a, k goes rounds: 1, 1 → 1; 1, 3 → 3; 2, 1 → 2; 2, 3 → 6."
+
+
+def test_tasks_of_several_keys_read_as_a_sentence() -> None:
+    places = [("0.0", 1), ("0.0", 5), ("0.1", 1)]
+    figures = [(f"similar={s},epochs={e},k={k}", LOW) for s, e in places for k in "xy"]
+    said = "y at similar 0.0 (epochs 1 and 5) and 0.1 (epochs 1)."
+    assert findings(study(*figures, reference="k=x"))[-1].endswith(said)
+    better = [
+        (f"split={split},shift={shift},k={k}", of)
+        for split, shift in (("iid", "()"), ("iid", "(noise)"), ("a", "()"))
+        for k, of in (("x", LOW), ("y", HIGH if (split, shift) == ("iid", "(noise)") else LOW))
+    ]
+    found = findings(study(*better, reference="k=x"))
+    assert found[0].startswith("With split iid, shift (noise), y is 10.0 points ahead of x")
+    assert found[-1].endswith("y with split a (shift none) and iid (shift none).")
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda width: st.lists(
+            st.lists(st.sampled_from("ab"), min_size=width, max_size=width),
+            min_size=1,
+            unique_by=tuple,
+        )
+    )
+)
+def test_what_tells_places_apart_tells_all_of_them_apart(rows: list[list[str]]) -> None:
+    labels = [f"k{n}" for n in range(len(rows[0]))]
+    places = [dict(zip(labels, row)) for row in rows]
+    kept = telling(labels, (), places)
+    assert len({tuple(place[label] for label in kept) for place in places}) == len(places)
+    assert all(
+        len(kept) == 1 or not follows(one, [k for k in kept if k != one], places) for one in kept
+    )
+    assert telling(labels, labels, places) == labels
 
 
 def test_keys_with_one_value_are_left_out() -> None:
@@ -204,13 +304,18 @@ def test_who_was_there_when_first_evaluated_has_no_speed() -> None:
         assert one.times_faster((), one.variants[1], 0.4) is None
 
 
-def test_what_is_sent_until_a_target_is_a_mean_over_seeds() -> None:
-    results = matrix(("k=x", [0.5, 0.5]), ("k=y", [0.5, 0.2]))
+def sending(results: list[Result], by_seed: Sequence[int]) -> list[Result]:
+    """Returns these results; in each round so many bytes were sent, and as many received."""
     for result in results:
-        for history, sent in zip(result.histories, (1_000_000, 2_000_000)):
+        for history, sent in zip(result.histories, by_seed):
             for done in history.rounds:
                 object.__setattr__(done, "bytes_down", sent)
                 object.__setattr__(done, "bytes_up", sent)
+    return results
+
+
+def test_what_is_sent_until_a_target_is_a_mean_over_seeds() -> None:
+    results = sending(matrix(("k=x", [0.5, 0.5]), ("k=y", [0.5, 0.2])), (1_000_000, 2_000_000))
     (one,) = studies(results)
     first, second = one.variants
     assert one.megabytes((), first, 0.5) == 6
@@ -249,6 +354,7 @@ def test_a_metric_beside_is_shown_if_one_variant_has_it() -> None:
 
 def test_values_that_begin_with_a_letter_speak_for_themselves() -> None:
     shown = {"a1": "a1", "iid": "iid", "1a": "k 1a", "nan": "k nan", "True": "k True"}
+    shown["all"] = "k all"
     assert {value: name_of((("k", value),)) for value in shown} == shown
     assert name_of((("k", "x"), ("more", "()"))) == "x"  # nothing chosen beside it
     assert name_of((("k", "()"),)) == "k ()"
@@ -480,7 +586,10 @@ def test_the_worst_tenth_of_the_clients_is_there_if_it_was_measured() -> None:
         for history in result.histories:
             object.__setattr__(history, "client_accuracy", (worst, 0.9))
     (one,) = studies(results)
-    assert cells_of(results_table(one, MARKDOWN))[0][-1] == "worst tenth of the clients"
+    head, first, second = cells_of(results_table(one, MARKDOWN))
+    assert head == ["", "k", "accuracy", "difference", "worst tenth of the clients"]
+    assert first[3:] == ["–", "0.200 ± 0.000"]
+    assert second[3:] == ["+0.100 (+0.088 to +0.112)", "**0.400 ± 0.000**"]
     assert any("y is 20.0 points ahead of x on the worst tenth" in s for s in findings(one))
 
 
@@ -506,6 +615,11 @@ def test_a_target_that_was_reached_before_the_first_evaluation_is_an_upper_bound
     first, second = targets_table(one, MARKDOWN).split("\n\n")
     assert [row[1:3] for row in cells_of(first)[1:]] == [["≤ 3.0", "–"]] * 2
     assert cells_of(second)[1][1].startswith("3.6 ± ") and cells_of(second)[2][2].startswith("1.00")
+    assert [row[3] for row in cells_of(first)[1:]] == ["–"] * 2, "nobody knows what was sent"
+    sending(results, [1_234_567] * 5)
+    first, second = targets_table(one, MARKDOWN).split("\n\n")
+    assert [row[3] for row in cells_of(first)[1:]] == ["≤ 7.41"] * 2
+    assert [row[3] for row in cells_of(second)[1:]] == ["8.77"] * 2  # 3.55 rounds
 
 
 def test_rows_can_be_seen_at_once_and_large_matrices_are_cut() -> None:
@@ -518,7 +632,13 @@ def test_rows_can_be_seen_at_once_and_large_matrices_are_cut() -> None:
     assert max(len(re.sub(r"\\| {2,}", "", row)) for row in rows if "--" not in row) <= 120
     many = study(*((f"k={n}", LOW) for n in range(ROWS + 5)))
     table = results_table(many, MARKDOWN)
-    assert table.endswith("... and 5 more") and table.count("\n|") == ROWS + 1
+    assert table.endswith("... and 5 more") and table.count("\n|") == 101
+    one_more, all_shown = (
+        results_table(study(*((f"k={n}", LOW) for n in range(count))), MARKDOWN)
+        for count in (101, 100)
+    )
+    assert one_more.endswith("... and 1 more")
+    assert "more" not in all_shown and all_shown.count("\n|") == 101
 
 
 # Over several tasks
@@ -603,6 +723,14 @@ def test_the_table_over_tasks_has_the_best_rank_first_and_no_chance_of_the_refer
     assert re.search(
         r"\|  +1\.00 \|  +1\.00 \(1\.00 to 1\.00\) \|$", one.table(MARKDOWN), re.MULTILINE
     )
+
+
+@pytest.mark.parametrize(("length", "shown"), [(24, "k" * 24), (25, f"{'k' * 12}…{'k' * 11}")])
+def test_a_long_key_is_shortened_in_the_table_over_tasks(length: int, shown: str) -> None:
+    key = "k" * length
+    tasks = [matrix((f"{key}=x", LOW), (f"{key}=y", HIGH), name=name) for name in ("one", "two")]
+    (one,) = over_tasks(studies([result for task in tasks for result in task]))
+    assert cells_of(one.table(MARKDOWN))[0][0] == shown
 
 
 def test_one_variant_alone_is_not_compared_over_tasks() -> None:
@@ -722,6 +850,95 @@ def test_two_keys_that_are_numbers_have_a_heat_map() -> None:
     assert svg.count(">0.52<") == 3 and svg.count(">0.62<") == 1
     assert "#d55e00" in svg  # the frame: the seeds tell the best
     assert "m.heat.svg" not in comparison_page([ALGORITHMS], MARKDOWN, (), "p").pictures
+
+
+def test_a_heat_map_has_each_mean_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key with more values goes across, whichever comes first, and values are in order."""
+    drawn: list[Any] = []
+
+    def draw(*arguments: Any, **more: Any) -> Any:
+        drawn.append((*arguments, more))
+        return heat_map(*arguments, **more)
+
+    monkeypatch.setattr("pytest_federated.report.comparison.page.heat_map", draw)
+    figures = {(a, b): [a / 10 + b / 100] * 3 for a in (1, 2) for b in (3, 10, 4)}
+    figures[2, 4] = [0.2, math.nan, 0.2]
+    for keys in ("a={},b={}", "b={1},a={0}"):
+        one = study(*((keys.format(*place), of) for place, of in figures.items()))
+        comparison_page([one], MARKDOWN, (), "p")
+        alt, down, across, values, framed, more = drawn.pop()
+        assert (down.title, down.texts) == ("a", ["1", "2"])
+        assert (across.title, across.texts) == ("b", ["3", "4", "10"])
+        expected = {(0, 0): 0.13, (0, 1): 0.14, (0, 2): 0.2, (1, 0): 0.23, (1, 2): 0.3}
+        assert values == {**{at: pytest.approx(v) for at, v in expected.items()}, (1, 1): None}
+        assert (framed, more) == ((1, 2), {"sign": 1})
+        assert "the best at " in alt
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_drawn"),
+    [(2, 12, True), (12, 2, True), (2, 13, False), (13, 2, False)],
+)
+def test_a_heat_map_has_up_to_twelve_values_of_a_key(
+    first: int, second: int, is_drawn: bool
+) -> None:
+    one = study(*((f"a={a},b={b}", LOW) for a in range(first) for b in range(second)))
+    assert ("m.heat.svg" in comparison_page([one], MARKDOWN, (), "p").pictures) == is_drawn
+
+
+@pytest.mark.parametrize("keys", ["a={},b=x{}", "a=x{},b={}", "a={},b={},c={}"])
+def test_other_keys_have_no_heat_map(keys: str) -> None:
+    places = dict.fromkeys(keys.format(a, b, c) for a in (1, 2) for b in (1, 2) for c in (1, 2))
+    one = study(*((place, LOW) for place in places))
+    assert "m.heat.svg" not in comparison_page([one], MARKDOWN, (), "p").pictures
+
+
+def test_variants_over_several_groups_of_tasks_have_a_section_each() -> None:
+    names = {"k": ("one", "two"), "other": ("three", "four")}
+    several = [
+        one
+        for key, of_key in names.items()
+        for name in of_key
+        for one in studies(matrix((f"{key}=x", LOW), (f"{key}=y", HIGH), name=name))
+    ]
+    page = comparison_page(several, MARKDOWN, (), "p")
+    headings = [line for line in page.text.splitlines() if line.startswith("## ")]
+    over = ["## Over all tasks, k", "## Over all tasks, other"]
+    assert headings == [*(f"## {one.title}" for one in several), *over, "## How this was computed"]
+    assert {"tasks-1.svg", "tasks-2.svg"} < set(page.pictures)
+    assert "\n## Over all tasks\n" in comparison_page(several[:2], MARKDOWN).text
+    assert "more" not in page.text.partition("## How")[0]
+
+
+def test_studies_that_have_no_room_are_counted_and_have_no_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first is there in any case."""
+    names = ("one", "two", "three")
+    all_of_them = [
+        one for n in names for one in studies(matrix(("k=x", LOW), (f"k={n}", HIGH), name=n))
+    ]
+    both = comparison_page(all_of_them[:2], MARKDOWN, (), "p").text
+    room = len(both.partition("## How")[0].encode())
+    for bytes_of_studies, shown in ((room + 100, 2), (10, 1)):
+        monkeypatch.setattr("pytest_federated.report.comparison.page._STUDIES", bytes_of_studies)
+        page = comparison_page(all_of_them, MARKDOWN, (), "p")
+        assert set(page.pictures) == {f"{name}.curves.svg" for name in names[:shown]}
+        assert f"... and {3 - shown} more; `pytest-federated compare`" in page.text
+        assert [f"## {name}\n" in page.text for name in names] == [n < shown for n in range(3)]
+
+
+def test_how_it_was_computed_is_said_of_what_is_there() -> None:
+    plain = study(("k=x", LOW), ("k=y", HIGH), confidence=0.9)
+    text = comparison_page([plain], MARKDOWN).text
+    assert "with its 90 % interval" in text and "Of 10 differences that are none" in text
+    parts = ("Rounds to a target", "A paper's order", "The average rank")
+    assert not any(part in text for part in parts)
+    aimed = study(("k=x", LOW), ("k=y", HIGH), targets=[0.55])
+    (paper,) = studies(published(["algorithm=b", "algorithm=a"]))
+    for shown, part in (([plain, aimed], 0), ([plain, paper], 1), ([plain, aimed], 2)):
+        assert parts[part] in comparison_page(shown, MARKDOWN).text
+    assert "How this was computed" not in comparison_page([], MARKDOWN).text
 
 
 def test_the_terminal_shows_the_same_without_pictures() -> None:
@@ -968,13 +1185,29 @@ def test_a_papers_figures_and_order_stand_beside_ours_on_a_page_of_their_own() -
     assert list(files) == ["papers.md"]
     text = files["papers.md"].text
     verdict_of_all, _, rest = text.partition("## m")
-    assert "2 pair(s) of variants in 1 experiment(s): 2 hold here" in verdict_of_all
+    assert (
+        "**Papers order 2 pair(s) of variants in 1 experiment(s): 2 hold here, 0 in the means "
+        "alone, 0 cannot be told, 0 not.**"
+    ) in verdict_of_all
+    assert "- [m](#m) The paper's order holds in both pairs of variants." in verdict_of_all
     assert "Doe 2020, table 1: B beats A." in rest
-    assert "The paper's order holds in all 2 pairs of variants." in rest
+    assert "The paper's order holds in both pairs of variants." in rest
     (row_b,) = (line for line in rest.splitlines() if "| 0.1" in line and "| b" in line)
     (row_10,) = (line for line in rest.splitlines() if "| 10" in line and "| b" in line)
     assert "0.654" in row_b
     assert "0.987" in row_10  # the figure whose variant says more
+
+
+def test_a_papers_figures_have_a_column_beside_ours() -> None:
+    (one,) = studies(published([]))
+    head, _, second, *_ = cells_of(results_table(one, MARKDOWN))
+    assert head == ["", "alpha", "algorithm", "accuracy", "the paper's", "difference"]
+    assert second[1:] == ["0.1", "b", "**0.620 ± 0.023**", "0.654", "+0.100 (+0.088 to +0.112)"]
+    (rounds,) = studies(published([]), Wanted(targets=[0.3]))
+    assert "the paper's" not in results_table(rounds, MARKDOWN), "its figures are of rounds"
+    head, first, *_ = cells_of(targets_table(rounds, MARKDOWN))
+    assert head[2:] == ["rounds to 0.3", "the paper's", "times faster", "MB"]
+    assert first == ["0.1", "a", "1.2 ± 0.0", "0.321", "–", "–"]
 
 
 def test_an_order_that_does_not_hold_is_said_with_its_variants() -> None:
@@ -987,8 +1220,12 @@ def test_an_order_that_the_seeds_cannot_tell_holds_in_the_means_alone() -> None:
     almost = (0.49, 0.55, 0.53, 0.55, 0.53)
     (one,) = studies(published(["algorithm=b", "algorithm=a"], b=almost))
     assert [pair.outcome for pair in pairs(one)] == [SEEMS, HOLDS]
+    (line, _) = papers_verdict([one])
+    assert ": 1 hold here, 1 in the means alone, 0 cannot be told, 0 not." in line
     (other,) = studies(published(["algorithm=a", "algorithm=b"], b=almost))
     assert [pair.outcome for pair in pairs(other)] == [OPEN, FAILS]
+    (line, _) = papers_verdict([other])
+    assert ": 0 hold here, 0 in the means alone, 1 cannot be told, 1 not." in line
     assert exceptions(other)[0] == "At alpha 0.1, a before b: cannot be told from these seeds."
 
 
@@ -1250,6 +1487,13 @@ def test_what_a_paper_found_must_be_of_variants_that_there_are(
             ["one_key=1,another_key=1", "one_key=2,another_key=2"],
         ),
         (["0.1", "100"], ["0.1", "100"]),
+        # As wide as there is room, and wider: all of them, one of them.
+        (
+            ["a(onekey=1,anotherkey=1)", "a(onekey=2,anotherkey=2)"],
+            ["a(onekey=1,anotherkey=1)", "a(onekey=2,anotherkey=2)"],
+        ),
+        (["a(x=1)", "a(key=1,anotherlongkey=1)"], ["x=1", "key=1,anotherlongkey=1"]),
+        (["a(x=1)", "a(x=1,yet=1,anotherlongkey=1)"], ["a", "a(yet=1,anot…rlongkey=1)"]),
     ],
 )
 def test_choices_are_shown_without_the_keys_that_all_have_in_common(
@@ -1257,3 +1501,10 @@ def test_choices_are_shown_without_the_keys_that_all_have_in_common(
 ) -> None:
     values = [(("key", text),) for text in texts]
     assert list(short_texts(values).values()) == shown
+
+
+@pytest.mark.parametrize(("keys", "width"), [(1, 24), (2, 12), (3, 8), (4, 8)])
+def test_values_of_several_keys_share_the_room(keys: int, width: int) -> None:
+    values = [tuple((f"k{k}", f"{n}{'v' * 30}") for k in range(keys)) for n in range(2)]
+    (short, _) = short_texts(values).values()
+    assert [len(text) for text in short.split(", ")] == [width] * keys

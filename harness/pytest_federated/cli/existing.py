@@ -54,7 +54,11 @@ def _missing(scenario: Scenario) -> Iterator[tuple[str, str]]:
         at = ".".join(path)
         if isinstance(section, Section) and not any(k.startswith(f"{at}.") for k in without_file):
             for key, message in _glance(registry.entry(section).spec.glance, section):
-                yield f"{at}.{key}" if key else at, message
+                stated, _, rest = message.partition(": ")
+                if stated == at or stated.startswith(f"{at}."):  # by its own key
+                    yield stated, rest
+                else:
+                    yield f"{at}.{key}" if key else at, message
 
 
 def _glance(
@@ -73,6 +77,9 @@ def _glance(
 
 def _missing_function(module: str, name: str) -> Iterator[str]:
     """Says what is missing of a function, as far as the source shows it."""
+    if module.endswith(".py"):
+        yield f"got {module!r}, a file; give the module's name, {module[:-3]!r}"
+        return
     top = module.partition(".")[0]
     is_beside = space().is_users(module) and space().has(top)
     if is_beside and not space().has(module):
@@ -92,7 +99,18 @@ def _missing_function(module: str, name: str) -> Iterator[str]:
         return
     names = set(_names(tree))
     if name not in names and not names & {"*", "__getattr__", "globals"}:
-        yield f"{file} has no function {name!r}; {suggest(name, sorted(names))}"
+        yield f"{file} has no function {name!r}; {suggest(name, _functions(tree))}"
+
+
+def _functions(tree: ast.Module) -> list[str]:
+    """Returns what a module offers at its top level: what it defines, and imports by name."""
+    own = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            own.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign):  # such as a partial function
+            own.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    return sorted(name for name in own if not name.startswith("_"))
 
 
 def _names(tree: ast.AST) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional, Union
 from pydantic import Field, model_validator
 
 from pytest_federated.clients.attacks.attack import attacks as attack_registry
+from pytest_federated.clients.attacks.attack import without_attackers
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
@@ -48,6 +49,7 @@ class Clients(Partition):
         self._lists_every_client("dropout", dropouts, self.dropout)
         self._samples_clients()
         self._lists_no_unseen_clients()
+        self._has_attackers()
         if isinstance(self.per_round, float) and self.per_round > 1:
             raise problem("per_round", f"got {self.per_round}; a share is at most 1.0")
         if isinstance(self.per_round, int) and self.count and self.per_round > self.count:
@@ -78,6 +80,13 @@ class Clients(Partition):
                     f"got a list of clients under {listing}; with clients.unseen the seed decides "
                     "which of them train",
                 )
+
+    def _has_attackers(self) -> None:
+        if self.attacks is None or self.count is None:
+            return
+        unseen = unseen_clients(self.unseen, self.count) if self.unseen else 0
+        if reason := without_attackers(self.attacks, self.count - unseen):
+            raise problem("attacks.share", reason)
 
     def _samples_clients(self) -> None:
         entry = samplers.entry(self.sampling)

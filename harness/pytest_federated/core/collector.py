@@ -24,6 +24,14 @@ def paused() -> Generator[None, None, None]:
             gc.enable()
 
 
+def keep() -> None:
+    """Has the collector pass over all that exists now, from here to where Python ends.
+
+    To be called after imports, as what was imported stays anyway.
+    """
+    gc.freeze()
+
+
 @contextlib.contextmanager
 def rare() -> Generator[None, None, None]:
     """Has the collector run less often in the block, as tracing makes many objects that stay.

@@ -7,14 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 
 class FederatedError(Exception):
-    """A mistake by the user or a problem of the environment; its message is for the user."""
+    """A mistake by the user or a problem of the environment; its message is for the user.
+
+    Attributes:
+        about: the concept and the name of what a scenario chooses, such as ``("split", "iid")``,
+            where the error came from that; None where that is not known.
+
+    """
+
+    about: Optional[tuple[str, str]] = None
+
+
+@contextlib.contextmanager
+def about(what: str, name: str) -> Generator[None, None, None]:
+    """Says of errors in the block which choice of the scenario they are about, unless they do."""
+    try:
+        yield
+    except FederatedError as error:
+        error.about = error.about or (what, name)
+        raise
 
 
 @dataclass(frozen=True)

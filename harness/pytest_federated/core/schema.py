@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
+    GetCoreSchemaHandler,
     SerializerFunctionWrapHandler,
     ValidationError,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 def rounded(value: float) -> float:
@@ -30,7 +30,18 @@ def is_number(value: object) -> bool:
     return not isinstance(value, bool) and isinstance(value, Real)
 
 
-Figure = Annotated[float, BeforeValidator(_rounded)]
+class _Rounded:
+    """Annotates a figure, which is rounded where it is made; JSON has what was rounded before."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = handler(source)
+        made = core_schema.no_info_before_validator_function(_rounded, schema)
+        return core_schema.json_or_python_schema(schema, made)
+
+
+Figure = Annotated[float, _Rounded()]
 
 
 @dataclass(frozen=True)

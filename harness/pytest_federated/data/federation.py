@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Callable, Optional, TypeVar
 
 import numpy as np
 
-from pytest_federated.core.errors import DataError
+from pytest_federated.core.errors import DataError, about
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import (
@@ -19,6 +20,7 @@ from pytest_federated.data.datasets.dataset import (
     Loaded,
     TaskKind,
     classes_of,
+    datasets,
     described,
     levels_of,
 )
@@ -228,8 +230,8 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
     """
     dataset = described(data.dataset, cache)
     split = splits.entry(clients.split).spec
-    if split.has_natural and not dataset.natural:
-        raise DataError(f"the data set {dataset.name} has no natural clients; choose another split")
+    with _about_split(clients):
+        _check_natural_clients(dataset, data, clients)
     of_labels = [kind(shift) for shift in clients.shift if shifts.entry(shift).spec.of == "labels"]
     if dataset.task == "regression" and of_labels:
         raise DataError(
@@ -238,9 +240,11 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         )
     names, left_out = None, 0
     if split.natural:
-        names, left_out = _draw_natural_clients(dataset, clients, seed)
+        with _about_split(clients):
+            names, left_out = _draw_natural_clients(dataset, clients, seed)
     natural_clients = len(dataset.natural if names is None else names)
-    loaded = load_valid(dataset, names)
+    with about(datasets.what, kind(data.dataset)):
+        loaded = load_valid(dataset, names)
     _check_shifts(clients, dataset, loaded.train)
 
     train, natural, test, validation = loaded.train, loaded.natural, loaded.test, None
@@ -265,7 +269,9 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
     count = len(names) if names is not None else clients.count
     assert count is not None  # `Partition` refuses to do without it for all splits but natural
     pool = Pool(train.y, count, natural, x=train.x, num_classes=dataset.num_classes)
-    owner = assign(clients.split, pool, generator(seed, Stream.SPLIT), _sizes(clients, pool, seed))
+    with _about_split(clients):
+        sizes = _sizes(clients, pool, seed)
+        owner = assign(clients.split, pool, generator(seed, Stream.SPLIT), sizes)
     if split.natural:  # who holds nothing any more is left out, too
         holds = np.bincount(owner[owner >= 0], minlength=count) > 0
         owner = np.where(owner < 0, NO_ONE, (np.cumsum(holds) - 1)[owner])
@@ -320,6 +326,21 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         task=dataset.task,
         label_names=tuple(dataset.label_names),
         features=tuple(dataset.features),
+    )
+
+
+def _about_split(clients: Partition) -> AbstractContextManager[None]:
+    return about(splits.what, kind(clients.split))
+
+
+def _check_natural_clients(dataset: Dataset, data: Data, clients: Partition) -> None:
+    """Raises DataError if the split needs natural clients, and the data set has none."""
+    if not splits.entry(clients.split).spec.has_natural or dataset.natural:
+        return
+    keys = [k for k in ("client", "by_client") if k in datasets.entry(data.dataset).keywords]
+    name_them = f"name them under data.dataset.{keys[0]}, or " if keys else ""
+    raise DataError(
+        f"the data set {dataset.name} has no natural clients; {name_them}choose another split"
     )
 
 

@@ -10,6 +10,7 @@ from pytest_federated.core.schema import Section
 from pytest_federated.core.text import significant
 from pytest_federated.expectations.bounds import Bounds, bounds_in, expected_text, verdict_on
 from pytest_federated.expectations.expectation import expectations
+from pytest_federated.expectations.judging import require_training
 from pytest_federated.metrics.metric import NoValue, measured, metrics, spec_of
 from pytest_federated.results.record import Verdict
 from pytest_federated.training.history import Round, TrainingHistory
@@ -41,7 +42,11 @@ def certain(
         begun: rounds of the training that is not.
         seeds: how many trainings the scenario has.
 
+    Raises:
+        DataError: no client took part in one of the trainings that are over.
+
     """
+    require_training(finished)
     decisions = [_decide(name, section, finished, begun, seeds) for name, section in expect.items()]
     holding = [decision.holds for decision in decisions]
     is_decided = False in holding or (holding and set(holding) == {True})

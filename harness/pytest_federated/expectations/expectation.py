@@ -18,7 +18,7 @@ from pytest_federated.expectations.bounds import (
 )
 from pytest_federated.metrics.coverage import coverage
 from pytest_federated.metrics.metric import Measuring, Metric, NoValue, measured, metrics
-from pytest_federated.registry.entry import Entry
+from pytest_federated.registry.entry import Entry, Keys
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 from pytest_federated.results.record import Verdict
@@ -92,12 +92,9 @@ def _bounded(metric: Entry[Measuring, Metric]) -> Entry[Judging, Spec]:
     types: dict[str, Any] = {"at_least": threshold, "at_most": threshold, "between": pair}
     fields: dict[str, Any] = {bound: (Optional[types[bound]], None) for bound in spec.bounds}
     params = create_model(metric.name, __base__=(metric.params, BoundedSection), **fields)
-    entry: Entry[Any, Any] = replace(
-        metric,
-        function=_judge_of(metric),
-        params=params,
-        keywords=(*metric.keywords, *spec.bounds),
-    )
+    own = metric.keys()
+    keys = Keys(params, (*own.keywords, *spec.bounds), own.required)
+    entry: Entry[Any, Any] = replace(metric, function=_judge_of(metric), keys=lambda: keys)
     _by_params[metric.params] = entry
     return entry
 

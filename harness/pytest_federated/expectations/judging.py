@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Optional
 
+from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import LABELED, TaskKind
 from pytest_federated.expectations.bounds import Bounds, bounds_in, verdict_on
@@ -47,6 +48,25 @@ def has_wall_time(expect: Mapping[str, Section]) -> bool:
     return any(spec_of(name).is_wall_time for name in expect)
 
 
+def require_training(histories: Sequence[TrainingHistory]) -> None:
+    """Raises DataError if no client trained in a whole training: its model is the initial one."""
+    for history in histories:
+        rounds = history.rounds
+        if history.diverged or not rounds or any(done.held_examples for done in rounds):
+            continue
+        drawn = sum(done.clients + done.dropped for done in rounds)
+        dropped = sum(done.dropped for done in rounds)
+        why = "the cohorts hold no examples (clients.split)"
+        if not drawn:
+            why = "no client was available in any of them (clients.sampling)"
+        elif dropped == drawn:
+            why = f"all {drawn} that were drawn dropped out (clients.dropout, clients.stragglers)"
+        raise DataError(
+            f"clients: no client trained in the {len(rounds)} round(s) of seed {history.seed}, so "
+            f"there is nothing to judge: {why}"
+        )
+
+
 def judge(
     expect: Mapping[str, Section],
     histories: Sequence[TrainingHistory],
@@ -65,7 +85,11 @@ def judge(
         benchmark: whether benchmarks are judged, too.
         confidence: of the intervals of means.
 
+    Raises:
+        DataError: no client took part in one of the trainings.
+
     """
+    require_training(histories)
     verdicts: list[Verdict] = []
     for name, keys in expect.items():
         sides = [histories, compared[name]] if compared and name in compared else [histories]

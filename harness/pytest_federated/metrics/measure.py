@@ -55,9 +55,10 @@ class Measure:
         entry = metrics.get(self.name)
         if entry is None or entry.spec.reference is not None:
             return None
-        if _required_keys(self.name) - keys.keys():
+        needed = entry.keys()
+        if needed.required - keys.keys():
             return None
-        own = {k: v for k, v in keys.items() if k in entry.keywords}
+        own = {k: v for k, v in keys.items() if k in needed.keywords}
         if entry.spec.so_far is not None and not history.is_whole:
             low, high = entry.spec.so_far(history.rounds, **own)
             return low if low == high else None
@@ -123,14 +124,25 @@ def columns(results: Sequence[Result] = ()) -> list[Measure]:
 
     Those of predictions, such as MAE, and optional ones only where one of the results has them.
     """
+    return [
+        measure
+        for measure, spec in _all_columns()
+        if not (spec.is_optional or spec.score is not None)
+        or any(measure.by_seed(result) for result in results)
+    ]
+
+
+def figures_of(result: Result) -> dict[str, list[float]]:
+    """The figures of a result's seeds by the metric, of those metrics that have a column."""
+    figures = {measure.name: measure.by_seed(result) for measure, _ in _all_columns()}
+    return {name: values for name, values in figures.items() if values}
+
+
+def _all_columns() -> list[tuple[Measure, Metric]]:
+    """The metrics that may have a column, in its place, with their definitions."""
     specs = {name: entry.spec for name, entry in metrics.nearest().items()}
     places = sorted((s.column, name) for name, s in specs.items() if s.column is not None)
-    return [
-        Measure(name)
-        for _, name in places
-        if not (specs[name].is_optional or specs[name].score is not None)
-        or any(Measure(name).by_seed(result) for result in results)
-    ]
+    return [(Measure(name), specs[name]) for _, name in places]
 
 
 def compared_too() -> list[Measure]:
@@ -165,13 +177,10 @@ def keys_in(result: Result, name: str) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key not in BOUNDS}
 
 
-def _required_keys(name: str) -> set[str]:
+def _required_keys(name: str) -> frozenset[str]:
     """The keys of a metric that have no defaults."""
     entry = metrics.get(name)
-    if entry is None or not entry.keywords:
-        return set()
-    fields = entry.params.model_fields
-    return {key for key in entry.keywords if fields[key].is_required()}
+    return frozenset() if entry is None else entry.keys().required
 
 
 def _judged(name: str, result: Result) -> dict[int, float]:

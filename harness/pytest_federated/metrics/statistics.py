@@ -89,8 +89,8 @@ class Comparison:
 
 def mean(values: Sequence[float]) -> float:
     """The mean, of equal values exactly that value: a rounded mean would be a difference."""
-    first = values[0]
-    return first if all(v == first for v in values) else statistics.fmean(values)
+    first, *others = values
+    return first if all(v == first for v in others) else statistics.fmean(values)
 
 
 def mean_of(values: Sequence[float]) -> Optional[float]:

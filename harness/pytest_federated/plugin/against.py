@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ _FOLDER = "fed_against_folder"  # what xdist's processes are told
 
 # Runs pytest without the current folder on the search path, unless it is there otherwise.
 _PYTEST = "import sys; sys.path.pop(0); import pytest; raise SystemExit(pytest.main())"
+_ERROR = re.compile(r"^(?:E|ERROR) +(.+)$", re.MULTILINE)  # of a traceback, of a file
 
 
 class Against:
@@ -133,9 +135,9 @@ class Against:
             check=False,
         )
         if done.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-            lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            errors = [line[1:].strip() for line in lines if line.startswith("E ")]
-            why = (errors or lines or ["it says nothing"])[-1].removeprefix("ERROR: ")
+            text = f"{done.stdout.strip()}\n{done.stderr}".strip() or "it says nothing"
+            errors = _ERROR.findall(text)
+            why = errors[-1] if errors else text.splitlines()[-1].strip().removeprefix("ERROR: ")
             raise FederatedError(
                 f"--fed-against: pytest at {self.name} ended with code {done.returncode}: "
                 f"{why.replace(str(tree), root.name)}"

@@ -10,6 +10,7 @@ from typing import Optional
 
 import pytest
 
+from pytest_federated.core import collector
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.plugin.finding import files_to_read
 from pytest_federated.plugin.item import ScenarioItem
@@ -29,7 +30,7 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterable[ScenarioItem]:
         try:
-            with no_code(_forbidding(self.config)):
+            with no_code(_forbidding(self.config)), collector.paused():
                 cases = load_file(self.path, self.config.rootpath)
         except ScenarioError as error:
             # Kept until all files are read, so that every mistake is shown at once.

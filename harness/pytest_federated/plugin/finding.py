@@ -6,6 +6,7 @@ Every session asks about each file and folder, so this imports little.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -90,9 +91,24 @@ def files_to_read(config: pytest.Config) -> Iterator[Path]:
 
 
 def skipped_files(config: pytest.Config) -> list[str]:
-    """Returns a line for each file that seems to hold scenarios and is not read."""
-    skipped = config.stash.setdefault(_SKIPPED, {})
-    lines = [f"not read: {shown(path, config)}: {why}" for path, why in sorted(skipped.items())]
+    """Returns a line for each file that seems to hold scenarios and is not read.
+
+    Several files of a folder that pytest is told to ignore have two lines together.
+    """
+    skipped = sorted(config.stash.setdefault(_SKIPPED, {}).items())
+    ignored = Counter(path.parent for path, why in skipped if why == _IGNORED)
+    folders = [folder for folder, files in ignored.items() if files > 1]
+    lines = [
+        f"not read: {shown(path, config)}: {why}"
+        for path, why in skipped
+        if why != _IGNORED or path.parent not in folders
+    ]
+    for folder in folders:
+        name = shown(folder, config)
+        lines.append(
+            f"not read: {name}: {ignored[folder]} files that pytest is told to ignore;\n"
+            f"  to run them: pytest {name} (unless by --ignore or collect_ignore)"
+        )
     left = len(lines) - _MOST_SHOWN
     return lines if left <= 0 else [*lines[:_MOST_SHOWN], f"not read: {left} other file(s)"]
 

@@ -21,6 +21,7 @@ from pytest_federated.plugin.progress import ProgressBar
 from pytest_federated.report.export import properties
 from pytest_federated.results.record import Result, Status
 from pytest_federated.running.plan import Plan, plan
+from pytest_federated.scenario.blame import place_of_error
 from pytest_federated.scenario.case import Case
 from pytest_federated.user.functions import blamed
 from pytest_federated.user.installed import add_scenario_folder
@@ -141,18 +142,21 @@ class ScenarioItem(pytest.Item):
             is_mistake = isinstance(error, FederatedError)
             text = shown(error, self.config) if is_mistake else str(error)
             summary, _, table = text.partition("\n")
-            text = f"{summary}\n{self.nodeid} (line {self.case.line})\n{table}".rstrip()
-            return self._representation(summary, text)
+            line, place = self.case.line, f"line {self.case.line}"
+            if is_mistake:
+                line, place = place_of_error(error, self.case)
+            text = f"{summary}\n{self.nodeid} ({place})\n{table}".rstrip()
+            return self._representation(summary, text, line)
         return super().repr_failure(excinfo, style)
 
-    def _representation(self, summary: str, text: str) -> ReprExceptionInfo:
+    def _representation(self, summary: str, text: str, line: int) -> ReprExceptionInfo:
         """Returns a text whose first line alone is in the short summary, with -vv and in CI, too.
 
         Of a plain string pytest shows all lines there; only what its own classes hold comes
         through xdist.
         """
         return ReprExceptionInfo(
-            reprcrash=ReprFileLocation(str(self.path), self.case.line, summary),
+            reprcrash=ReprFileLocation(str(self.path), line, summary),
             reprtraceback=ReprTraceback([ReprEntryNative([text, "\n"])], None, "native"),
         )
 

@@ -32,6 +32,10 @@ class ProgressBar(Observer):
     round has a line in place of the bar.
     """
 
+    _run: Run
+    _shown: int  # rounds of this run
+    _room: int  # columns for the figures behind the bar
+
     def __init__(self, config: pytest.Config, planned: Plan) -> None:
         self._name = planned.case.id
         self._seeds = planned.seeds
@@ -43,12 +47,9 @@ class ProgressBar(Observer):
         # Else what is written meanwhile moves the line of dots, and nothing can go back to it.
         self._is_captured = config.getoption("capture") in ("fd", "sys")
         self._bars: Optional[bars.Progress] = None
-        self._room = 0  # columns for the figures behind the bar
         self._column: Optional[int] = None  # where pytest's own line goes on after the bar
         self._until_exit = contextlib.ExitStack()
         self._said: Optional[float] = None
-        self._run = Run(seed=0, position=0, rounds=planned.scenario.training.rounds)
-        self._shown = 0  # rounds of this run
         self._pace = Pace(planned)
 
     def __enter__(self) -> ProgressBar:
@@ -70,7 +71,7 @@ class ProgressBar(Observer):
             bars.TextColumn("{task.description}", markup=False),  # brackets would be styles
             *([bars.BarColumn(bar_width=bar)] if bar else []),
             bars.MofNCompleteColumn(),
-            bars.TextColumn("{task.fields[figures]}", markup=False),
+            bars.TextColumn("{task.fields[figures]}"),
             console=Console(file=writer._file, force_terminal=True, width=width),
             auto_refresh=False,
             transient=True,
@@ -102,15 +103,15 @@ class ProgressBar(Observer):
         if is_resumed and 1 < done.round < self._run.rounds:
             self._line(f"{seed}goes on after round {done.round - 1}")
             self._shown = done.round - 1
+        figures, left = _figures(done), self._left()
+        both = ", ".join(filter(None, (figures, left)))
         if self._by_round:
             for line in round_lines(progress.rounds[self._shown :], self._run.rounds, seed):
                 self._write(line)
         elif self._bars is not None:
             with self._terminal():
-                figures, left = _figures(done), self._left()
-                shown = f"{figures}{left}"
-                if cell_len(shown) > self._room:
-                    shown = shortened(left[2:] or figures, self._room)
+                has_room = cell_len(both) <= self._room
+                shown = both if has_room else shortened(left or figures, self._room)
                 self._bars.update(
                     self._task, completed=self._pace.done, figures=shown, refresh=True
                 )
@@ -118,9 +119,7 @@ class ProgressBar(Observer):
             self._said = time.monotonic()
         elif time.monotonic() - self._said > PLAIN_EVERY_SECONDS:
             self._said = time.monotonic()
-            self._line(
-                f"{seed}round {done.round}/{self._run.rounds} {_figures(done)}{self._left()}"
-            )
+            self._line(f"{seed}round {done.round}/{self._run.rounds} {both}")
         self._shown = done.round
         return False
 
@@ -146,7 +145,7 @@ class ProgressBar(Observer):
         if seconds is None:
             return ""
         minutes, seconds = divmod(round(seconds), 60)
-        return f", {minutes} min {seconds} s left" if minutes else f", {seconds} s left"
+        return f"{minutes} min {seconds} s left" if minutes else f"{seconds} s left"
 
     @contextlib.contextmanager
     def _before_rounds(self, title: str, total: int) -> Generator[Update, None, None]:

@@ -115,8 +115,11 @@ class FederatedSession:
 
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
         if items:
+            from pytest_federated.core import collector
             from pytest_federated.plugin.baselines import share_false_alarms
 
+            if "tensorflow" not in sys.modules:  # else there may be models, which do not stay
+                collector.keep()  # what was collected
             share_false_alarms(self._config, len(items))
         if items and not self._is_xdist_worker:
             self._require_runtime()
@@ -278,6 +281,8 @@ class FederatedSession:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """Shows the metrics behind PASSED or, where nothing was judged, REPORTED; with -v."""
+        if self._config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) < 1:
+            return None
         result = getattr(report, _KEY, None)
         if result is None or report.when != "call" or not report.passed:
             return None

@@ -7,11 +7,20 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Generic, Literal, Optional, TypeVar, get_type_hints
+from typing import (
+    Any,
+    Callable,
+    Generic,
+    Literal,
+    NamedTuple,
+    Optional,
+    TypeVar,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, create_model
 
-from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.errors import FederatedError, about
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.spec import Spec
 from pytest_federated.user.functions import blamed, files_of
@@ -23,17 +32,31 @@ F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Spec)
 
 
+class Keys(NamedTuple):
+    """The keys of a scenario file that choose an entry and set its parameters.
+
+    Attributes:
+        params: validates them: ``kind``, the function's keyword-only parameters, and those that the
+            framework handles for all entries of the concept.
+        keywords: the parameters that the function itself takes.
+        required: those of them without a default.
+
+    """
+
+    params: type[Section]
+    keywords: tuple[str, ...]
+    required: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class Entry(Generic[F, S]):
-    """A registered function, with its traits and the pydantic model of its parameters.
+    """A registered function, with its traits and the keys of its parameters.
 
     Attributes:
         name: the word for it in scenario files.
         function: what was registered.
         spec: its traits.
-        params: validates the keys of a scenario file: ``kind``, the function's keyword-only
-            parameters, and keys that the framework handles for all entries of the concept.
-        keywords: the parameters that the function itself takes.
+        keys: returns its keys; a session uses few entries, and those of many take long to make.
         registered_in: the file that registered it.
         what: names the concept in messages.
         error: what an error of a function that is not ours becomes.
@@ -44,12 +67,21 @@ class Entry(Generic[F, S]):
     name: str
     function: F
     spec: S
-    params: type[Section]
-    keywords: tuple[str, ...]
+    keys: Callable[[], Keys]
     registered_in: Path = Path()
     what: str = "entry"
     error: type[FederatedError] = FederatedError
     passes: tuple[type[Exception], ...] = ()
+
+    @property
+    def params(self) -> type[Section]:
+        """Validates its keys, see `Keys`."""
+        return self.keys().params
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The parameters that the function itself takes."""
+        return self.keys().keywords
 
     @property
     def folder(self) -> Optional[Path]:
@@ -80,7 +112,8 @@ class Entry(Generic[F, S]):
         Raises:
             FederatedError: as `run`.
         """
-        return self.run(*args, **{n: getattr(choice, n) for n in self.keywords})
+        with about(self.what, self.name):
+            return self.run(*args, **{n: getattr(choice, n) for n in self.keywords})
 
     def gave(self, value: Any, needed: str) -> FederatedError:
         """Returns the error that the function gave this value, and what it has to give."""
@@ -89,7 +122,9 @@ class Entry(Generic[F, S]):
             text = repr(value)
         elif hasattr(value, "dtype"):
             text = f"{value.dtype} {value.shape}"
-        return self.error(f"the {self.what} {self.name!r} gave {text}; it must give {needed}")
+        error = self.error(f"the {self.what} {self.name!r} gave {text}; it must give {needed}")
+        error.about = (self.what, self.name)
+        return error
 
     def run(self, *args: Any, **keys: Any) -> Any:
         """Calls the function.
@@ -123,22 +158,37 @@ def make_entry(
     inner = _plain(function)
     file = registering_file
     if _is_ours(file) and inner is not None:  # a decorator of ours registers it
-        file = Path(inner.__code__.co_filename).resolve()
+        file = resolved(inner.__code__.co_filename)
+    names: Mapping[str, Any] = inner.__globals__ if inner is not None else {}
+    keys = functools.lru_cache(maxsize=1)(functools.partial(_keys, name, function, base, names))
+    if not _is_ours(file):
+        keys().params.model_rebuild()  # an annotation that cannot be used fails here, not later
+    return Entry(name, function, spec, keys, file)
+
+
+def _keys(
+    name: str, function: Callable[..., Any], base: type[Section], names: Mapping[str, Any]
+) -> Keys:
+    """Makes the keys of a function, whose annotations are evaluated with `names`."""
     keywords = [
         p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY
     ]
     # Only these annotations are evaluated: the others may name TensorFlow's types.
     annotated = type(name, (), {"__annotations__": {p.name: p.annotation for p in keywords}})
-    names: Mapping[str, Any] = inner.__globals__ if inner is not None else {}
     hints = get_type_hints(annotated, dict(names), include_extras=True)
     fields: dict[str, Any] = {"kind": (Literal[name], name)}  # pyright: ignore
     fields |= {
         p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in keywords
     }
     params = create_model(name, __base__=base, **fields)
-    if not _is_ours(file):
-        params.model_rebuild()  # an annotation that pydantic cannot use fails here, not later
-    return Entry(name, function, spec, params, tuple(p.name for p in keywords), file)
+    required = frozenset(p.name for p in keywords if p.default is p.empty)
+    return Keys(params, tuple(p.name for p in keywords), required)
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def resolved(file: str) -> Path:
+    """Returns the path of a file of code without links."""
+    return Path(file).resolve()
 
 
 @functools.lru_cache(maxsize=1 << 12)

@@ -20,7 +20,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.registry.discovery import import_package, load_entry_points
-from pytest_federated.registry.entry import Entry, make_entry
+from pytest_federated.registry.entry import Entry, make_entry, resolved
 from pytest_federated.registry.spec import Spec, build_spec
 from pytest_federated.user.reading import scenario_folder
 
@@ -76,7 +76,7 @@ class Registry(Generic[F, P, S]):
         self._error, self._passes = error, passes
         self._entries: dict[str, Entry[F, S]] = {}  # those that were registered last
         self._by_folder: dict[str, dict[Path, Entry[F, S]]] = {}
-        self._by_params: dict[type[BaseModel], Entry[F, S]] = {}
+        self._by_params: dict[type[BaseModel], Entry[F, S]] = {}  # the user's own ones
         if plural:
             REGISTRIES[plural] = self
         self._is_discovered = package is None
@@ -116,7 +116,7 @@ class Registry(Generic[F, P, S]):
                 have their own.
 
         """
-        file = Path(sys._getframe(1).f_code.co_filename).resolve()
+        file = resolved(sys._getframe(1).f_code.co_filename)
         spec = build_spec(f"{self.what} {name!r}", self.spec, traits)
 
         def register(function: F) -> F:
@@ -136,8 +136,9 @@ class Registry(Generic[F, P, S]):
                 raise ValueError(
                     f"{self.what} {entry.name!r} is already registered by {taken.registered_in}"
                 )
-        self._entries[entry.name] = self._by_params[entry.params] = entry
+        self._entries[entry.name] = entry
         if entry.folder is not None:
+            self._by_params[entry.params] = entry
             self._by_folder.setdefault(entry.name, {})[entry.folder] = entry
 
     def _near(self, name: str) -> dict[Path, Entry[F, S]]:
@@ -193,10 +194,14 @@ class Registry(Generic[F, P, S]):
         if isinstance(value, str):
             return {"kind": value}
         if isinstance(value, Mapping) and "kind" not in value:
-            own = [k for k in value if k in self and k in self[k].keywords]
+            own = self._short_forms(value)
             if len(own) == 1:
                 return {"kind": own[0], **value}
         return value
+
+    def _short_forms(self, value: Mapping[Any, Any]) -> list[str]:
+        """The keys of a mapping that are names of entries, too, and stand for their `kind`."""
+        return [k for k in value if k in self and k in self[k].keywords]
 
     def parse(self, value: Any) -> Section:
         """Validates one choice, given as a name, a mapping or an already validated model.
@@ -213,6 +218,11 @@ class Registry(Generic[F, P, S]):
             raise problem("", "must be a name, or a mapping with 'kind'")
         if "kind" not in value and self.usual:
             value = {"kind": self.usual, **value}
+        if "kind" not in value and len(short := self._short_forms(value)) > 1:
+            raise problem(
+                "",
+                f"got both {' and '.join(short)}, each a {self.what} of its own; give one of them",
+            )
         if "kind" not in value:
             raise problem("", f"needs the key 'kind'; allowed: {', '.join(self.names())}")
         if not isinstance(value["kind"], str) or value["kind"] not in self:

@@ -39,12 +39,12 @@ def build_spec(entry: str, spec: Callable[..., S], traits: Mapping[str, Any]) ->
         TypeError: a trait that the concept does not have, or a value of another type.
 
     """
-    adapters = _adapters(spec)
+    hints = _hints(spec)
     for trait, value in traits.items():
-        if trait not in adapters:
-            raise TypeError(f"{entry}: has no trait {trait!r}; {suggest(trait, adapters)}")
+        if trait not in hints:
+            raise TypeError(f"{entry}: has no trait {trait!r}; {suggest(trait, hints)}")
         try:
-            adapters[trait].validate_python(value, strict=True)
+            _adapter(spec, trait).validate_python(value, strict=True)
         except ValidationError as error:
             problems = "; ".join(dict.fromkeys(e["msg"] for e in error.errors()))
             raise TypeError(f"{entry}: trait {trait}: got {value!r}; {problems}") from error
@@ -55,15 +55,18 @@ def build_spec(entry: str, spec: Callable[..., S], traits: Mapping[str, Any]) ->
 
 
 @functools.cache
-def _adapters(spec: Callable[..., Spec]) -> dict[str, TypeAdapter[Any]]:
-    """What validates each trait, by name."""
+def _hints(spec: Callable[..., Spec]) -> dict[str, Any]:
+    """The type of each trait, by name."""
     assert isinstance(spec, type) and dataclasses.is_dataclass(spec)
     hints = get_type_hints(spec, include_extras=True)
-    config = ConfigDict(arbitrary_types_allowed=True)
-    return {
-        field.name: TypeAdapter(hints[field.name], config=_config(hints[field.name], config))
-        for field in dataclasses.fields(spec)
-    }
+    return {field.name: hints[field.name] for field in dataclasses.fields(spec)}
+
+
+@functools.cache
+def _adapter(spec: Callable[..., Spec], trait: str) -> TypeAdapter[Any]:
+    """What validates a trait; those of many are never given."""
+    hint = _hints(spec)[trait]
+    return TypeAdapter(hint, config=_config(hint, ConfigDict(arbitrary_types_allowed=True)))
 
 
 def _config(hint: Any, config: ConfigDict) -> Optional[ConfigDict]:

@@ -10,7 +10,7 @@ from typing import Any, Callable, Optional
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import chosen_values
-from pytest_federated.metrics.measure import columns, headline
+from pytest_federated.metrics.measure import columns, figures_of, headline
 from pytest_federated.metrics.of_clients import metrics_of_clients
 from pytest_federated.metrics.statistics import deviation_of, mean_of
 from pytest_federated.report.tables.choices import choice_text
@@ -126,7 +126,7 @@ def properties(result: Result) -> Row:
     row: Row = {"status": result.status}
     if result.tuning and result.tuning.best:
         row["tuned"] = point_text(result.tuning, result.tuning.best)
-    row |= {measure.name: mean_of(measure.by_seed(result)) for measure in columns([result])}
+    row |= {name: mean_of(values) for name, values in figures_of(result).items()}
     for verdict in result.verdicts:
         name = verdict.expectation
         row |= {name: verdict.measured, f"{name}_low": verdict.low, f"{name}_high": verdict.high}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -158,12 +159,10 @@ def committed_files(names: Sequence[str], folder: Optional[Path] = None) -> list
     All at once: a process for each file takes seconds.
     """
     text = "".join(f"{name}\n" for name in names)
-    output = git("cat-file", "--batch", stdin=text.encode(), folder=folder)
+    output = io.BytesIO(git("cat-file", "--batch", stdin=text.encode(), folder=folder))
     contents: list[bytes] = []
-    position = 0
     for _ in names:
-        end = output.index(b"\n", position)
-        size = int(output[position:end].split()[-1])
-        contents.append(output[end + 1 : end + 1 + size])
-        position = end + 1 + size + 1
+        size = int(output.readline().split()[-1])
+        contents.append(output.read(size))
+        output.readline()  # the end of its last line
     return contents

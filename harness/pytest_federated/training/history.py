@@ -113,11 +113,11 @@ class Round(BaseModel):
     attackers: int = 0
     bytes_down: Optional[int] = None
     bytes_up: Optional[int] = None
-    scores: dict[str, Figure] = {}
+    scores: dict[str, Figure] = Field(default_factory=dict)
     validation_loss: Optional[Figure] = None
     validation_accuracy: Optional[Figure] = None
     client_accuracy: tuple[Figure, ...] = ()
-    client_scores: dict[str, tuple[Optional[Figure], ...]] = {}
+    client_scores: dict[str, tuple[Optional[Figure], ...]] = Field(default_factory=dict)
     measured_clients: tuple[int, ...] = ()
 
     @model_serializer(mode="wrap")
@@ -201,7 +201,7 @@ class TrainingHistory(BaseModel):
     test_examples: int
     validation_examples: int = 0
     heterogeneity: Optional[Heterogeneity] = None
-    client_names: dict[int, str] = {}
+    client_names: dict[int, str] = Field(default_factory=dict)
     label_names: tuple[str, ...] = ()
     features: int = 0
     feature_names: tuple[str, ...] = ()
@@ -224,7 +224,7 @@ class TrainingHistory(BaseModel):
     delta: Optional[Figure] = None
     outputs: Optional[Literal["probabilities"]] = None
     task: Optional[Literal["binary", "regression"]] = None
-    client_scores: dict[str, tuple[Optional[Figure], ...]] = {}
+    client_scores: dict[str, tuple[Optional[Figure], ...]] = Field(default_factory=dict)
     seconds: Annotated[tuple[float, ...], Field(exclude=True)] = ()
     model: Annotated[Optional[FinalModel], Field(exclude=True)] = None
 

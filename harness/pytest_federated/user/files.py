@@ -11,7 +11,7 @@ import difflib
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -72,12 +72,12 @@ def named_files(section: BaseModel) -> Iterator[tuple[str, str]]:
     yield from marked(section, _IsFile)
 
 
-def fingerprints(section: BaseModel, seed: int) -> dict[str, str]:
-    """Returns the `fingerprint` of each file that a validated section names, by its path.
+def fingerprints(named: Iterable[tuple[str, str]], seed: int) -> dict[str, str]:
+    """Returns the `fingerprint` of each of the `named_files` of a section, by its path.
 
     Where the path has ``{seed}`` in it, that of the seed's file as well.
     """
-    names = [(name, of_seed(name, seed)) for _, name in marked(section, _IsFile)]
+    names = [(name, of_seed(name, seed)) for _, name in named]
     return {
         name: fingerprint(name) + (fingerprint(of_this) if of_this != name else "")
         for name, of_this in names

@@ -12,6 +12,7 @@ from __future__ import annotations
 import builtins
 import functools
 import importlib.util
+import os
 import sys
 import types
 import weakref
@@ -108,11 +109,13 @@ class Space:
         """Returns the names in `sys.modules` that are `foreign`, or not those of these folders."""
         if not self.folders:
             return []
-        existing = (Path(folder) for folder in self.folders if Path(folder).is_dir())
-        names = {entry.name.partition(".")[0] for folder in existing for entry in folder.iterdir()}
+        # Not with Path, which takes several times as long: this is done for each scenario.
+        existing = filter(os.path.isdir, self.folders)
+        entries = (entry for folder in existing for entry in os.listdir(folder))  # noqa: PTH208
+        names = {entry.partition(".")[0] for entry in entries}
         # Most names in sys.modules are of submodules, whose packages are there, too.
         tops = {name for name in sys.modules if "." not in name} - {OURS, "__main__"}
-        hidden = {top for top in tops if foreign and folder_of(top) in foreign}
+        hidden = {top for top in tops if folder_of(top) in foreign} if foreign else set[str]()
         for top in tops & names - hidden:
             place = find_in(top, self.folders)
             if place and not is_taken(top) and is_another(sys.modules.get(top), place):

@@ -6,12 +6,20 @@ The trainings are made up by the projects' own conftest.py, so that no test need
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import pytest_federated.running.pipeline as pipeline
+from example_results import example_result
+from pytest_federated.core.errors import FederatedError
+from pytest_federated.plugin.against import Against
+from pytest_federated.results.store import write_result
 
 SCENARIO = """\
 schema: 1
@@ -256,3 +264,129 @@ def test_nothing_is_left_behind(
     assert not (pytester.path / ".git/worktrees").exists()
     record = json.loads((pytester.path / "out/records/made.json").read_text())
     assert record["settings"]["seeds"] == [0, 1, 2]
+
+
+class Revision:
+    """In place of the pytest of a revision: what it is told, and what it answers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.arguments: list[str] = []
+        self.keys: dict[str, Any] = {}
+        self.code, self.out, self.err = 0, "", ""
+        fake = SimpleNamespace(run=self.run, DEVNULL=subprocess.DEVNULL)
+        monkeypatch.setattr("pytest_federated.plugin.against.subprocess", fake)
+
+    def run(self, command: Sequence[str], **keys: Any) -> Any:
+        self.arguments, self.keys = [*command[command.index("-c") + 2 :]], keys
+        report = self.told("--fed-report")
+        write_result(example_result("made"), Path(report))
+        return subprocess.CompletedProcess(command, self.code, self.out, self.err)
+
+    def told(self, option: str) -> str:
+        """Returns the last value of an option."""
+        return [a for a in self.arguments if a.startswith(f"{option}=")][-1].partition("=")[2]
+
+
+@pytest.fixture
+def revision(monkeypatch: pytest.MonkeyPatch) -> Revision:
+    return Revision(monkeypatch)
+
+
+@pytest.fixture
+def against(
+    project: Project, revision: Revision, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Against]:
+    """The comparison of a session that was started in the folder of the scenarios."""
+    monkeypatch.chdir(project.pytester.path / "scenarios")
+    options = ("made.yaml", "--rootdir=..", "--fed-strict", "--cache-clear", "-p", "no:xdist")
+    one = Against(project.pytester.parseconfigure(*options), "main")
+    yield one
+    one.close()
+
+
+def test_the_revision_runs_its_own_tree_with_the_options_and_the_cache_of_the_session(
+    project: Project, revision: Revision, against: Against, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    monkeypatch.setenv("MINE", "kept")
+    root = project.pytester.path
+    against.start([root / "scenarios/made.yaml"])
+    tree = Path(revision.told("--rootdir"))
+    assert tree != root and (tree / "conftest.py").read_text() == (root / "conftest.py").read_text()
+    assert revision.keys["cwd"] == tree / "scenarios"
+    assert str(tree / "scenarios/made.yaml") in revision.arguments
+    assert "--fed-strict" in revision.arguments
+    assert not {"--cache-clear", "made.yaml", "-n0"} & {*revision.arguments}
+    assert revision.arguments[-1] == f"-ocache_dir={root / '.pytest_cache'}"
+    assert revision.told("--fed-baseline") == "ignore" and revision.told("--fed-against") == ""
+    variables = revision.keys["env"]
+    assert variables["MINE"] == "kept" and "GITHUB_STEP_SUMMARY" not in variables
+    output = ("capture_output", "text", "check")
+    assert [revision.keys[key] for key in output] == [True, True, False]
+    assert (
+        against.name == f"main ({against._commit[:7]})" and len(against.name) == len("main (7)") + 6
+    )
+    assert against.result("made") == example_result("made")
+    assert against.result("added") is None
+
+
+@pytest.mark.parametrize("folder", [".git", ".."], ids=["left out", "outside"])
+def test_a_session_from_a_folder_that_is_not_in_the_copy_starts_at_its_top(
+    project: Project, revision: Revision, against: Against, folder: str
+) -> None:
+    start = project.pytester.path / folder
+    against._config.invocation_params = SimpleNamespace(args=(), dir=start)  # type: ignore
+    against.start([])
+    assert revision.keys["cwd"] == Path(revision.told("--rootdir"))
+
+
+@pytest.mark.parametrize("has_xdist", [True, False])
+def test_more_seeds_run_in_one_process_on_their_own(
+    project: Project, revision: Revision, against: Against, has_xdist: bool
+) -> None:
+    against.start([])
+    if has_xdist:
+        against._config.option.numprocesses = 2
+    file = project.pytester.path / "scenarios/made.yaml"
+    assert against.result_on_seeds("made", file, 5) == example_result("made")
+    assert revision.told("--fed-seeds") == "5"
+    assert any(a.endswith("scenarios/made.yaml::made") for a in revision.arguments)
+    assert ("-n0" in revision.arguments) == has_xdist
+    assert f"more-{os.getpid()}" in revision.told("--fed-report")
+
+
+@pytest.mark.parametrize("code", [pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED])
+def test_scenarios_may_fail_at_the_revision(
+    revision: Revision, against: Against, code: int
+) -> None:
+    revision.code = code
+    against.start([])
+    assert against.result("made") == example_result("made")
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "said"),
+    [
+        ("", "ImportError\nE   one\nE   RuntimeError: no\nand more", "RuntimeError: no"),
+        ("of tests", "warning\nERROR: no such option", "no such option"),
+        ("INTERNALERROR> it\nINTERNALERROR> broke", " \n", "INTERNALERROR> broke"),
+        ("", "", "it says nothing"),
+        ("", "ERROR: 2 problems\n  a.yaml:1: one\n  b.yaml:2: two\n", "b.yaml:2: two"),
+        ("ERROR a.yaml - no\n1 error in 0.1s\n", "a warning", "a.yaml - no"),
+    ],
+)
+def test_why_the_revision_cannot_run_is_one_line(
+    revision: Revision, against: Against, out: str, err: str, said: str
+) -> None:
+    revision.code, revision.out, revision.err = 3, out, err
+    with pytest.raises(FederatedError) as error:
+        against.start([])
+    expected = f"--fed-against: pytest at {against.name} ended with code 3: {said}"
+    assert str(error.value) == expected
+
+
+def test_the_folder_of_the_revision_is_removed_and_need_not_be_there(against: Against) -> None:
+    against.start([])
+    against.close()
+    assert not against._folder.exists()
+    against.close()

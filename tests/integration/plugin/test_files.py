@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_federated.core.errors import FederatedError
+from pytest_federated.data.splits.partition import splits
+from pytest_federated.plugin.collection import check_files
 from pytest_federated.plugin.finding import files_to_read
 from scenario_texts import TINY
 
@@ -181,6 +184,24 @@ def test_a_folder_that_cannot_be_read_is_an_error_of_its_own(
     assert list(files_to_read(config)) == [pytester.path / "scenarios/a.yaml"]
 
 
+def test_ignored_files_of_a_folder_are_counted(pytester: pytest.Pytester) -> None:
+    """All of them, however many: the folder's name is enough."""
+    pytester.makeini("[pytest]\n")
+    build = [f"scenarios/build/n{n:02}.yaml" for n in range(30)]
+    lay_out(pytester.path, [*build, "scenarios/dist/a.yaml", "scenarios/a.yaml"])
+    result = pytester.runpytest_inprocess("--collect-only", "-q")
+    result.stdout.fnmatch_lines(
+        [
+            f"not read: scenarios/dist/a.yaml: {IGNORED}",
+            "not read: scenarios/build: 30 files that pytest is told to ignore;",
+            "  to run them: pytest scenarios/build (unless by *",
+        ],
+        consecutive=True,
+    )
+    named = pytester.runpytest_inprocess("--collect-only", "-q", "scenarios/build")
+    assert len([line for line in named.outlines if "::" in line]) == 30
+
+
 @pytest.mark.parametrize(
     ("count", "shown", "last"), [(20, 20, "x/19.yaml"), (21, 20, "1 other file(s)")]
 )
@@ -217,3 +238,78 @@ def test_a_file_outside_the_root_folder_is_named_by_its_whole_path(
         "--collect-only", "-q", f"--rootdir={pytester.path}", "-c", "tox.ini", str(outside)
     )
     result.stdout.fnmatch_lines([f"not read: {outside}/a.yaml: no pattern*"])
+
+
+MISTAKE = TINY.replace("count: 4", "coutn: 4")
+REGISTERS = """
+import pytest_federated
+@pytest_federated.split("registered_below")
+def below(pool, rng):
+    '''Gives all to one client.'''
+"""
+
+
+@pytest.mark.parametrize(
+    ("conftests", "said"),
+    [
+        ({}, "a.yaml:5: clients.coutn: unknown key"),
+        ({"scenarios/x/conftest.py": "collect_ignore = ['a.yaml']"}, ""),
+        ({"scenarios/x/conftest.py": "collect_ignore_glob = ['*.yaml', '*.yml']"}, ""),
+        ({"scenarios/conftest.py": "collect_ignore = ['x']"}, ""),
+        (
+            {"scenarios/x/conftest.py": "collect_ignore = ['b']; collect_ignore_glob = ['*.yml']"},
+            "a.yaml:5: clients.coutn: unknown key",
+        ),
+        ({"scenarios/x/conftest.py": "raise ValueError('pytest says so itself')"}, ""),
+        # Above the root folder, where pytest reads none.
+        ({"../conftest.py": "collect_ignore_glob = ['*']"}, "a.yaml:5: clients.coutn: unknown key"),
+    ],
+)
+def test_the_controller_of_xdist_goes_by_the_conftests_further_below(
+    pytester: pytest.Pytester, conftests: dict[str, str], said: str
+) -> None:
+    """pytest itself reads them when it collects, which the controller does not."""
+    root = pytester.mkdir("root")
+    (root / "pytest.ini").write_text("[pytest]\n")
+    (root / "scenarios/x").mkdir(parents=True)
+    (root / "scenarios/x/a.yaml").write_text(MISTAKE)
+    for name, text in conftests.items():
+        (root / name).write_text(text)
+    config = pytester.parseconfigure(f"--rootdir={root}", "-c", root / "pytest.ini", root)
+    if said:
+        with pytest.raises(pytest.UsageError, match=said):
+            check_files(config)
+    else:
+        assert check_files(config) == []
+
+
+def test_the_controller_of_xdist_knows_what_a_conftest_further_below_registers(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "_entries", splits.entries())
+    pytester.makeini("[pytest]\n")
+    lay_out(pytester.path, ["scenarios/x/a.yaml", "scenarios/b.yaml"])
+    text = TINY.replace("count: 4", "count: 4, split: registered_below")
+    (pytester.path / "scenarios/x/a.yaml").write_text(text)
+    (pytester.path / "scenarios/x/conftest.py").write_text(REGISTERS)
+    cases = check_files(pytester.parseconfigure("."))
+    assert [case.id for case in cases] == ["b", "tiny"]
+
+
+def test_what_no_scenario_file_is_to_blame_for_is_one_line(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as an installed package whose entries cannot be loaded."""
+
+    def load_file(*_: object) -> None:
+        raise FederatedError("the entry point mine = broken cannot be loaded")
+
+    monkeypatch.setattr("pytest_federated.plugin.collection.load_file", load_file)
+    pytester.makeini("[pytest]\n")
+    lay_out(pytester.path, ["scenarios/a.yaml"])
+    result = pytester.runpytest_inprocess("--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["the entry point mine = broken cannot be loaded"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    with pytest.raises(pytest.UsageError, match=r"^the entry point mine = broken cannot be loaded"):
+        check_files(pytester.parseconfigure("."))

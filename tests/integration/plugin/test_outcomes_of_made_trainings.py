@@ -53,6 +53,15 @@ def test_an_error_is_in_the_record_without_folders_of_this_machine(
     result.stdout.fnmatch_lines(["errored *broken*", "passed *made*", "errored *refused*"])
 
 
+def test_an_error_says_the_line_of_its_key(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+    text = Path("scenarios/made.yaml").read_text()
+    line = next(n for n, row in enumerate(text.splitlines(), 1) if row.startswith("training"))
+    made.errors["made"] = FederatedError("training.loss: no such loss")
+    result = pytester.runpytest_inprocess("scenarios")
+    said = "training.loss: no such loss"
+    result.stdout.fnmatch_lines([said, f"scenarios/made.yaml::made (line {line})"])
+
+
 @pytest.mark.parametrize(
     ("error", "reason", "shown"),
     [

@@ -45,6 +45,12 @@ def test_excluded_tags_and_known_markers_are_accepted(
     run.stdout.fnmatch_lines(["tiny.scenario.yaml::tiny"])
 
 
+def test_tags_are_markers_that_are_known(project: pytest.Pytester) -> None:
+    run = project.runpytest_inprocess("--collect-only", "-q", "--strict-markers")
+    assert run.ret == pytest.ExitCode.OK, f"{run.stdout}"
+    run.stdout.no_fnmatch_line("*UnknownMark*")
+
+
 def test_tests_without_scenarios_are_left_to_pytest(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it():\n    pass\n")
     run = pytester.runpytest_inprocess("-m", "smoek")

@@ -16,9 +16,9 @@ from pytest_federated import run
 from pytest_federated.clients.cohort import shuffled_examples
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.crops import standardized
 from pytest_federated.data.datasets.dataset import Cache, datasets
 from pytest_federated.data.datasets.tff.celeba import ATTRIBUTES
-from pytest_federated.data.datasets.tff.cifar100 import standardized
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
 from pytest_federated.running.options import Options

@@ -501,8 +501,13 @@ def test_scaffold_finds_the_optimum_of_the_papers_quadratics(tff: Any) -> None:
     assert biased == pytest.approx(0.8839, abs=1e-3)
 
 
-def test_centralized_trains_on_the_pooled_examples(data: FederatedData) -> None:
-    settings = Training.model_validate({**BASE, "algorithm": "centralized"})
+@pytest.mark.parametrize("local_steps", [None, 7])
+def test_centralized_trains_on_the_pooled_examples(
+    data: FederatedData, local_steps: Optional[int]
+) -> None:
+    """In epochs, or in as many steps as the clients of the cohort would take together."""
+    work = {"local_epochs": 1, "local_steps": local_steps} if local_steps else {}
+    settings = Training.model_validate({**BASE, "algorithm": "centralized", **work})
     weights = [
         w.numpy().astype(np.float64)
         for w in trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
@@ -514,12 +519,13 @@ def test_centralized_trains_on_the_pooled_examples(data: FederatedData) -> None:
         order = generator(SEED, Stream.ALGORITHM, number).permutation(sum(map(len, own)))
         x = np.concatenate([e.x for e in own])[order].reshape(len(order), -1).astype(np.float64)
         y = np.concatenate([e.y for e in own])[order]
-        for begin in [*range(0, len(y), 8)] * 2:
+        begins = [*range(0, len(y), 8)] * (len(own) * local_steps if local_steps else 2)
+        for begin in begins[: len(own) * local_steps if local_steps else None]:
             part = slice(begin, begin + 8)
             step = gradient(weights, x[part], y[part])
             weights = [w - RATE * g for w, g in zip(weights, step)]
         expected.append(weights)
-    assert_close(measure(data, algorithm="centralized"), expected)
+    assert_close(measure(data, algorithm="centralized", **work), expected)
 
 
 @pytest.mark.parametrize("kind", ["epochs", "steps"])

@@ -49,6 +49,7 @@ def trained(data: FederatedData, model: dict[str, Any], execution: str) -> list[
         ("linear", Shape((8, 8, 1), 10), 650),
         ("cnn_mcmahan", Shape((28, 28, 1), 10), 1_663_370),  # as the paper says
         ("cnn_dropout", Shape((28, 28, 1), 10), 1_199_882),  # as TFF's docstring says
+        ("cnn_cifar10_tutorial", Shape((24, 24, 3), 10), 1_068_298),  # "about 10^6"
         (
             "resnet18_gn",
             Shape((32, 32, 3), 100),

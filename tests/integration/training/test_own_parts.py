@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from numpy_reference import RATE, assert_close, measure, reference, sgd
+from numpy_reference import BASE, COHORT, MODEL, RATE, assert_close, measure, reference, sgd
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
+from pytest_federated.training.engine.build import trainer_for
+from pytest_federated.training.schema import Training
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -57,9 +59,21 @@ def choosy():
                 rate = 1.0
             else:
                 rate = 0.1
-            return state, tuple(w - rate * g for w, g in zip(weights, gradients))
+            new = [w - rate * g for w, g in zip(weights, gradients)]
+            return state, tf.nest.pack_sequence_as(weights, new)
 
     return Choosy()
+
+
+def crashing():
+    class Crashing(tff.learning.optimizers.Optimizer):
+        def initialize(self, specs):
+            return ()
+
+        def next(self, state, weights, gradients):
+            return state, [w @ gradients for w in weights]
+
+    return Crashing()
 
 
 def broken(**given):
@@ -114,6 +128,30 @@ def test_an_optimizer_of_the_user_may_ask_for_values(
     assert_close(ours, reference(data, sgd(data)))
 
 
+@pytest.mark.parametrize("side", ["client_optimizer", "server_optimizer"])
+def test_the_optimizer_that_keeps_clients_from_being_packed_is_named(
+    data: FederatedData, side: str
+) -> None:
+    """And not the model, which can be packed."""
+    asked: Any = {**BASE, side: of("choosy"), "execution": "auto"}
+    trainer = trainer_for(MODEL, Training.model_validate(asked), data, COHORT)
+    said = f"TFF cannot pack clients with this {side.replace('_', ' ')} ("
+    assert str(trainer.execution).startswith(f"standard ({said}"), trainer.execution
+    asked["execution"] = "packed"
+    with pytest.raises(ModelError, match=f"packed is not possible: {said[:-2]}: Operator"):
+        trainer_for(MODEL, Training.model_validate(asked), data, COHORT)
+
+
+@pytest.mark.parametrize("side", ["client_optimizer", "server_optimizer"])
+@pytest.mark.parametrize("execution", ["auto", "standard"])
+def test_an_optimizer_that_tff_cannot_train_with_is_named(
+    data: FederatedData, side: str, execution: str
+) -> None:
+    said = rf"^training\.{side}: TFF cannot train with it by fedavg: .*line \d+ of .*fed_parts\.py"
+    with pytest.raises(ModelError, match=said):
+        measure(data, **{side: of("crashing"), "execution": execution})
+
+
 def test_such_an_optimizer_may_be_mimes(data: FederatedData) -> None:
     """Whose server takes steps of the client optimizer, too."""
     keys: dict[str, Any] = {"algorithm": "mime", "execution": "standard"}
@@ -136,7 +174,7 @@ def test_an_optimizer_without_a_rate_cannot_have_a_schedule(data: FederatedData)
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("broken", r"tff.*: fed_parts:broken raised KeyError: 'no' \(line 50 of .*fed_parts\.py"),
+        ("broken", r"tff.*: fed_parts:broken raised KeyError: 'no' \(line 62 of .*fed_parts\.py"),
         ("nothing", r"tff.*: fed_parts:nothing gave NoneType, not a.* tff\."),
         ("other", r"tff.*: the module 'fed_parts' has no function 'other'"),
     ],

@@ -135,8 +135,27 @@ def attack(choice: Section) -> Attack:
 
 
 def attackers(choice: Section, population: int, seed: int) -> np.ndarray:
-    """Draws bool (population,): who attacks, in every round."""
+    """Draws bool (population,): who attacks, in every round.
+
+    Raises:
+        DataError: of so few clients, the share is none.
+
+    """
+    if reason := without_attackers(choice, population):
+        raise DataError(f"clients.attacks.share: {reason}")
     return _drawn(choice.share, population, seed)  # type: ignore[attr-defined]  # see Attackers
+
+
+def without_attackers(choice: Section, population: int) -> str:
+    """Says why the share of attackers is none of so many clients; empty where it is some, or 0."""
+    share: float = choice.share  # type: ignore[attr-defined]  # see Attackers
+    if not share or round(share * population):
+        return ""
+    clients = "the one client" if population == 1 else f"{population} clients"
+    return (
+        f"got {share:g}; of {clients} that is no attacker, so the attack would have no effect; "
+        f"allowed: more than {0.5 / population:.3g}, or 0 for none"
+    )
 
 
 @functools.lru_cache(maxsize=8)

@@ -149,12 +149,31 @@ def _places(places: Sequence[tuple[Values, Values]]) -> str:
 
 
 def _at(tasks: Sequence[Values]) -> str:
-    """Returns tasks with the preposition that they take: ``at alpha 1 and 100``."""
-    key = ", ".join(label for label, _ in tasks[0])
-    values = [", ".join(value for _, value in task) for task in tasks]
-    joined = values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
-    is_numeric = all(is_number(value) for task in tasks for _, value in task)
-    return f"{'at' if is_numeric else 'with'} {key} {joined}"
+    """Returns tasks with the preposition that they take: ``at alpha 1 and 100``.
+
+    Those of two keys are ``at alpha 1, count 10``, or ``at alpha 1 (count 10 and 20) and 100``.
+    """
+    by_first: dict[str, list[Values]] = {}
+    for task in tasks:
+        by_first.setdefault(task[0][1], []).append(task[1:])
+    preposition = "at" if all(map(is_number, by_first)) else "with"
+    if len(tasks) == 1:
+        rest = [f", {label} {value}" for label, value in tasks[0][1:] if value != "()"]
+        return f"{preposition} {tasks[0][0][0]} {tasks[0][0][1]}{''.join(rest)}"
+    texts = [first + _beside(others) for first, others in by_first.items()]
+    return f"{preposition} {tasks[0][0][0]} {_listed(texts)}"
+
+
+def _beside(others: Sequence[Values]) -> str:
+    """Returns the values of further keys: `` (count 10 and 20)``; none if there are none."""
+    if not others[0]:
+        return ""
+    values = [", ".join("none" if v == "()" else v for _, v in one) for one in others]
+    return f" ({', '.join(label for label, _ in others[0])} {_listed(values)})"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(texts[:-1])] if len(texts) > 1 else []), texts[-1]])
 
 
 def _sentence(task: Values, text: str) -> str:

@@ -20,7 +20,7 @@ from pytest_federated.report.comparison.published import (
     pairs,
 )
 from pytest_federated.report.comparison.study import Study, Values, is_number, name_of, studies
-from pytest_federated.report.comparison.tables import results_table, targets_table
+from pytest_federated.report.comparison.tables import implied_text, results_table, targets_table
 from pytest_federated.report.comparison.tasks import OverTasks, over_tasks
 from pytest_federated.report.layout import INDEX, LARGEST, MARK
 from pytest_federated.report.markup import HTML, MARKDOWN, Markup, anchors, escape
@@ -141,6 +141,7 @@ def comparison_page(
             *([show(f"{study.title}.curves", curves)] if curves else []),
             results_table(study, markup),
             targets_table(study, markup),
+            implied_text(study, markup),
             *([show(f"{study.title}.heat", heat)] if heat else []),
         ]
         whole = [*blocks, *(block for block in of_study if block)]

@@ -53,7 +53,7 @@ def outcome(study: Study) -> str:
     if not of:
         return "No two of the variants that the paper orders have a result here."
     if counts[HOLDS] == len(of):
-        whole = f"all {len(of)} pairs" if len(of) > 1 else "the one pair"
+        whole = {1: "the one pair", 2: "both pairs"}.get(len(of), f"all {len(of)} pairs")
         return f"The paper's order holds in {whole} of variants."
     names = {SEEMS: "in the means alone", OPEN: "cannot be told", FAILS: "not"}
     said = [f"{counts[kind]} {name}" for kind, name in names.items() if counts[kind]]

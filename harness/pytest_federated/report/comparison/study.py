@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Optional
 
@@ -22,11 +23,13 @@ from pytest_federated.metrics.targets import (
     speedup,
     unreachable,
 )
-from pytest_federated.report.comparison.places import Values, cell, follows
+from pytest_federated.report.comparison.places import Values, cell, follows, telling
 from pytest_federated.report.variants import Pivot, by_matrix, labels_of
 from pytest_federated.results.record import Result
 from pytest_federated.scenario.matrix import labels_in, unknown_variant, with_these
+from pytest_federated.scenario.orders import orders_in
 
+_SILENT = ("True", "False", "None", "inf", "nan", "all")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
 
 
@@ -62,6 +65,7 @@ class Study:
         targets: values of it to reach.
         confidence: of the intervals of differences.
         published: what a paper found, as the scenario's ``comparison.published`` says it.
+        implied: values of keys that name neither tasks nor variants, by those that decide them.
 
     """
 
@@ -73,6 +77,7 @@ class Study:
     targets: Sequence[float] = ()
     confidence: float = CONFIDENCE
     published: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    implied: Sequence[Mapping[Values, Values]] = ()
 
     @property
     def tasks(self) -> list[Values]:
@@ -185,7 +190,7 @@ def is_number(value: str) -> bool:
 
 def _speaks(value: str) -> bool:
     """Returns whether a value says what it is without its key."""
-    return value[:1].isalpha() and value not in ("True", "False", "None", "inf", "nan")
+    return value[:1].isalpha() and value not in _SILENT
 
 
 def studies(results: Iterable[Result], wanted: Wanted = Wanted()) -> list[Study]:
@@ -214,14 +219,43 @@ def _study(name: str, results: Sequence[Result], wanted: Wanted) -> Optional[Stu
     labels = [label for label in places[0] if len({p.get(label, "") for p in places}) > 1]
     if not labels or any(list(p) != list(places[0]) for p in places):
         return None  # one variant, or records of another matrix among them
-    references = (wanted.reference, _section(results).get("reference") or "")
+    section = _section(results)
+    references = (wanted.reference, section.get("reference") or "")
     given = next((labels_in(one) for one in references if one and with_these(one, places)), {})
-    keys = [label for label in labels if label in given] or labels[-1:]
+    needed = {*given, *_named(section.get("published") or {})}
+    named = telling(labels, needed, places)
+    keys = [label for label in named if label in given] or named[-1:]
     fixed = {key: given.get(key, places[0][key]) for key in keys}
-    keys += [label for label in labels if label not in keys and follows(label, keys, places)]
+    keys += [label for label in named if label not in keys and follows(label, keys, places)]
     of_reference = next(p for p in places if fixed.items() <= p.items())
-    cells = {cell(p, labels, keys): result for p, result in zip(places, results)}
-    return _of_cells(name, cells, cell(of_reference, labels, keys)[1], wanted)
+    cells = {cell(p, named, keys): result for p, result in zip(places, results)}
+    study = _of_cells(name, cells, cell(of_reference, named, keys)[1], wanted)
+    return replace(study, implied=list(_implied(labels, named, keys, places)))
+
+
+def _implied(
+    labels: Sequence[str],
+    named: Sequence[str],
+    keys: Sequence[str],
+    places: Sequence[Mapping[str, str]],
+) -> Iterator[Mapping[Values, Values]]:
+    """Yields what tasks, what variants, and what only both of them decide; see `Study.implied`."""
+    tasks = [label for label in named if label not in keys]
+    rest = [label for label in labels if label not in named]
+    for side in (tasks, keys, named):
+        decided = [label for label in rest if side and follows(label, side, places)]
+        rest = [label for label in rest if label not in decided]
+        if decided:
+            yield {cell(p, side, side)[1]: cell(p, decided, decided)[1] for p in places}
+
+
+def _named(published: Mapping[str, Any]) -> set[str]:
+    """Returns the labels of the keys by which what a paper found names variants."""
+    parts = [
+        *published.get("figures", {}),
+        *itertools.chain(*orders_in(published.get("order") or ())),
+    ]
+    return {label for part in parts for label in labels_in(part)}
 
 
 def of_pivot(pivot: Pivot, wanted: Wanted) -> Study:

@@ -11,13 +11,14 @@ from pytest_federated.metrics.statistics import summarize
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.compare import difference_text, mark
 from pytest_federated.report.comparison.published import paper_figure
-from pytest_federated.report.comparison.study import Study, Values
+from pytest_federated.report.comparison.study import Study, Values, text_of
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import figure, result_interval
 from pytest_federated.report.variants import best_of
 
 ROWS = 100
 _PAPER = "the paper's"
+_IMPLIED = 24  # variants of which it is said what goes with them
 _VALUE = 24  # characters of a value
 _CHOICE = re.compile(r"(?P<kind>\w+)\((?P<keys>[^()]+)\)")  # nested choices stay whole
 
@@ -66,9 +67,10 @@ def targets_table(study: Study, markup: Markup) -> str:
             rounds = study.rounds(task, variant, target)
             is_reference = variant == study.reference
             times = None if is_reference else study.times_faster(task, variant, target)
-            megabytes = figure(study.megabytes(task, variant, target), 3)
             is_at_most = study.is_at_most(task, variant, target)
-            if is_at_most and None not in rounds.values():
+            sent = study.megabytes(task, variant, target)
+            megabytes = figure(sent, 3)
+            if is_at_most and sent is not None:
                 megabytes = f"≤ {megabytes}"
             cells = [_rounds(rounds, is_at_most=is_at_most), _times(times), megabytes]
             if has_published:
@@ -79,6 +81,21 @@ def targets_table(study: Study, markup: Markup) -> str:
             columns.insert(1, _PAPER)
         blocks.append(_table(study, rows, columns, markup, before=0))
     return "\n\n".join(blocks)
+
+
+def implied_text(study: Study, markup: Markup) -> str:
+    """Returns the values of the keys that the tables leave out; empty if they leave out none."""
+    lines: list[str] = []
+    order = {values: place for place, values in enumerate([*study.tasks, *study.variants])}
+    for decided in study.implied:
+        named, rest = next(iter(decided.items()))
+        in_order = sorted(decided, key=lambda one: order.get(one, 0))
+        pairs = [f"{text_of(one)} → {text_of(decided[one])}" for one in in_order]
+        more = f"; and {len(pairs) - _IMPLIED} more" if len(pairs) > _IMPLIED else ""
+        keys = (", ".join(label for label, _ in of) for of in (named, rest))
+        goes = "goes" if len(rest) == 1 else "go"
+        lines.append(f"With {f' {goes} '.join(keys)}: {'; '.join(pairs[:_IMPLIED])}{more}.")
+    return markup.paragraph(markup.escape(" ".join(lines))) if lines else ""
 
 
 def _places(study: Study) -> list[tuple[Values, Values]]:
@@ -136,7 +153,7 @@ def _differing(texts: Sequence[str], width: int) -> list[str]:
     return short if len(set(short)) == len(set(texts)) else list(texts)
 
 
-def _rounds(rounds: Mapping[int, Optional[float]], *, is_at_most: bool = False) -> str:
+def _rounds(rounds: Mapping[int, Optional[float]], *, is_at_most: bool) -> str:
     """Returns the mean of the rounds to a target, or how many of the seeds get there."""
     known = [number for number in rounds.values() if number is not None]
     if not known:

@@ -106,9 +106,8 @@ class OverTasks:
             rows.append([markup.escape(labels[variant]), f"{ranks[variant]:.2f}", probability])
         (key,) = distinct([self.study.variant_key], _VALUE)
         better = f"probability of being better than {name_of(self.study.reference)}"
-        return markup.table(
-            rows, list(map(markup.escape, [key, "average rank", better])), ["left"] + ["right"] * 2
-        )
+        head = [markup.escape(text) for text in (key, "average rank", better)]
+        return markup.table(rows, head, ["left", "right", "right"])
 
     def picture(self) -> Optional[Picture]:
         """Returns the performance profiles; None unless the metric is a share."""

@@ -50,8 +50,9 @@ def centralized(inputs: AlgorithmInputs) -> Algorithm:
     """One model on the pooled examples of the round's cohort: the upper bound of a federation.
 
     A round uses the same examples as a round of FedAvg: those of the cohort, `local_epochs` times,
-    shuffled together; of a straggler's examples, only those that it processes. The client optimizer
-    keeps its state from round to round. With one client and plain SGD it is FedAvg.
+    shuffled together; of a straggler's examples, only those that it processes. With `local_steps`
+    it takes as many steps as the cohort would, together. The client optimizer keeps its state from
+    round to round. With one client and plain SGD it is FedAvg.
 
     Source: the "centralized" baseline of Hsu et al., arXiv:1909.06335, section 4.
     """
@@ -94,7 +95,11 @@ class _Centralized(Algorithm):
         order = rng.permutation(len(y)) if len(cohort.clients) > 1 else slice(None)
         x, y = x[order], y[order]
         key = cohort.keys[:1]
-        if cohort.stragglers:  # fewer examples from epoch to epoch
+        if work.steps is not None:
+            steps = np.array([sum(cohort.steps)])
+            keys = key if self._draws else None
+            (pool,) = arguments([Examples(x, y)], work, steps, keys=keys)
+        elif cohort.stragglers:  # fewer examples from epoch to epoch
             passes = np.concatenate(cohort.passes(work.batch_size))[order]
             epochs = [passes > done for done in range(passes.max())]
             once = work._replace(epochs=1)

@@ -55,7 +55,7 @@ def mime(
     first half is a computation of its own.
 
     Source: Karimireddy et al., Breaking the Centralized Barrier for Cross-Device Federated
-    Learning, NeurIPS 2021, algorithm 1 ("Mime"), arXiv:2008.03606; google/fedjax,
+    Learning, NeurIPS 2021 ("Mime"), arXiv:2008.03606; step by step as in google/fedjax,
     fedjax/algorithms/mime.py.
     """
     return _Mime(inputs, weighting)

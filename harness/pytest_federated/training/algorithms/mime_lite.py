@@ -39,7 +39,7 @@ def mime_lite(
     `tff.learning.algorithms.build_weighted_mime_lite`.
 
     Source: Karimireddy et al., Breaking the Centralized Barrier for Cross-Device Federated
-    Learning, NeurIPS 2021, algorithm 1 ("MimeLite"), arXiv:2008.03606.
+    Learning, NeurIPS 2021 ("MimeLite"), arXiv:2008.03606.
     """
     import tensorflow_federated as tff
 

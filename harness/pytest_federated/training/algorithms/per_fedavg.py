@@ -45,15 +45,16 @@ def per_fedavg(
     A local step takes two batches, one after the other. From the weights w the first gives the
     adapted weights w - alpha g; the client optimizer, whose learning rate is the paper's beta, then
     steps from w along the gradient of the second batch at the adapted weights. This is the paper's
-    first-order variant, which leaves out second derivatives. Where a client has an odd number
-    of local steps, its last batch is only looked at, so a client needs two batches in a round. The
-    paper averages uniformly. Accuracy and loss are those of the model before it is adapted:
-    `personalize` measures what it is for. Composed of TFF's distributor, aggregator and finalizer,
-    with our own client work.
+    first-order variant, Per-FedAvg (FO), which leaves out second derivatives; Per-FedAvg (HF),
+    which estimates them from two more gradients of a batch, is not here. Where a client has an odd
+    number of local steps, its last batch is only looked at, so a client needs two batches in a
+    round. The paper averages uniformly. Accuracy and loss are those of the model before it is
+    adapted: `personalize` measures what it is for. Composed of TFF's distributor, aggregator and
+    finalizer, with our own client work.
 
     Source: Fallah et al., Personalized Federated Learning with Theoretical Guarantees: A
-    Model-Agnostic Meta-Learning Approach, NeurIPS 2020, algorithm 1, arXiv:2002.07948. Pairs of
-    batches as in CharlieDinh/pFedMe, FLAlgorithms/users/userperavg.py.
+    Model-Agnostic Meta-Learning Approach, NeurIPS 2020, arXiv:2002.07948. Pairs of batches as in
+    CharlieDinh/pFedMe, FLAlgorithms/users/userperavg.py.
     """
     return _PerFedAvg(inputs, alpha, weighting)
 

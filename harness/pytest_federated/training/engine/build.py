@@ -54,7 +54,9 @@ from pytest_federated.training.models.levels import taking_levels
 from pytest_federated.training.models.losses import LossSettings, weights_of_classes
 from pytest_federated.training.models.model import Shape, named
 from pytest_federated.training.optimizers.optimizer import (
+    is_the_users,
     optimizer_of,
+    optimizers,
     schedule_of,
     server_optimizer_of,
 )
@@ -364,13 +366,16 @@ def _build(
 ) -> Trainer:
     execution = choose(training, adapter)
     settings = adapter, conditions, dependencies
-    try:
-        inputs, algorithm = _algorithm(training, execution, *settings)
-    except Exception as error:
-        if execution.kind != "packed" or is_for_the_reader(error):
-            raise
-        execution = standard_for(training, *_refusal_to_pack(error))
-        inputs, algorithm = _algorithm(training, execution, *settings)
+    built: Optional[tuple[AlgorithmInputs, Algorithm]] = None
+    if execution.kind == "packed":
+        try:
+            built = _algorithm(training, execution, *settings)
+        except Exception as error:
+            if is_for_the_reader(error):
+                raise
+            culprit = _culprit(training, execution, *settings)
+            execution = standard_for(training, *_refusal_to_pack(error, culprit))
+    inputs, algorithm = built or _blaming(training, execution, *settings)
     if conditions.changes_updates and not algorithm.scales_updates:
         reason = no_change(training.algorithm, execution.kind == "standard") or (
             f"{kind(training.algorithm)} gives no way to change a client's update"
@@ -420,8 +425,58 @@ def _packable(adapter: ModelAdapter, of_levels: bool) -> tff.learning.models.Fun
     return taking_levels(model) if of_levels else model
 
 
-def _refusal_to_pack(error: Exception) -> tuple[str, str]:
-    """Why a model could not be packed: the same on all machines for a record, and for a message."""
+def _blaming(
+    training: Training,
+    execution: Execution,
+    adapter: ModelAdapter,
+    conditions: _Conditions,
+    dependencies: dict[str, int],
+) -> tuple[AlgorithmInputs, Algorithm]:
+    """Builds the algorithm as `_algorithm`; an error names the user's optimizer if it is to blame.
+
+    Raises:
+        ModelError: the user's optimizer keeps it from being built.
+    """
+    settings = adapter, conditions, dependencies
+    try:
+        return _algorithm(training, execution, *settings)
+    except Exception as error:
+        culprit = "" if is_for_the_reader(error) else _culprit(training, execution, *settings)
+        if not culprit:
+            raise
+        raise ModelError(
+            f"training.{culprit}: TFF cannot train with it by {kind(training.algorithm)}: "
+            f"{blamed(error)}"
+        ) from error
+
+
+def _culprit(
+    training: Training,
+    execution: Execution,
+    adapter: ModelAdapter,
+    conditions: _Conditions,
+    dependencies: dict[str, int],
+) -> str:
+    """Returns which optimizer of the user's keeps a training from being built; empty if none does.
+
+    That is one in whose place SGD lets it be built.
+    """
+    sgd = optimizers.parse({"learning_rate": 1.0})
+    for key in ("client_optimizer", "server_optimizer"):
+        if not is_the_users(getattr(training, key)):
+            continue
+        other = training.model_copy(update={key: sgd})
+        with contextlib.suppress(Exception):
+            _algorithm(other, execution, adapter, conditions, dependencies)
+            return key
+    return ""
+
+
+def _refusal_to_pack(error: Exception, culprit: str) -> tuple[str, str]:
+    """Why clients could not be packed: the same on all machines for a record, and for a message.
+
+    `culprit` is the optimizer that is at fault; empty where it is the model.
+    """
     what, text = cause(error)
     if what == CannotPack.__name__:
         return text.strip(), text.strip()
@@ -431,6 +486,8 @@ def _refusal_to_pack(error: Exception) -> tuple[str, str]:
     line = user_line(root) or user_line(error)
     place = f" in line {line[1]} of {Path(line[0]).name}" if line else ""
     begin = "TFF can make no functional model of it"
+    if culprit:
+        begin = f"TFF cannot pack clients with this {culprit.replace('_', ' ')}"
     return f"{begin} ({cause(root)[0]}{place})", f"{begin}: {blamed(root)}"
 
 

@@ -123,9 +123,7 @@ def arguments(
     with_held: bool = False,
     keys: Optional[np.ndarray] = None,
 ) -> list[tf.data.Dataset]:
-    """Returns what each client trains on: its batches, `work.epochs` times over.
-
-    With `work.steps` they are endless, and `steps` is needed.
+    """Returns each client's batches, `work.epochs` times over, or the first `work.steps`.
 
     Of these the first ones where `steps`, int (clients,), says how many; each example with
     its client's number of examples, float32, if `with_held`, and with its client's key and factor
@@ -151,6 +149,8 @@ def arguments(
         .repeat(work.epochs if work.steps is None else None)
         for client in columns
     ]
+    if steps is None and work.steps is not None:  # or batches would never end
+        steps = work.steps_of(np.array([len(c) for c in cohort]))
     if steps is not None:  # who does all has nothing to take: each stage costs time in each round
         all_steps = work.steps_of(np.array([len(c) for c in cohort]))
         ends = np.full(len(cohort), work.steps is None) & (steps == all_steps)

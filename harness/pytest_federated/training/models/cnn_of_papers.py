@@ -57,3 +57,47 @@ def cnn_dropout(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
             layers.Dense(shape.units, activation=shape.activation(outputs)),
         ]
     )
+
+
+@models("cnn_cifar10_tutorial")
+def cnn_cifar10_tutorial(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
+    """The CNN of TensorFlow's CIFAR-10 tutorial: 1,068,298 parameters for images of 24 x 24 x 3.
+
+    Two 5x5 convolutions of 64 filters with 3x3 max pooling and local response normalization, 384
+    and 192 hidden units. The tutorial's weight decay of the hidden layers is not part of the model.
+
+    Source: McMahan et al., AISTATS 2017, section 3 ("CIFAR experiments"), arXiv:1602.05629;
+    tensorflow/models, tutorials/image/cifar10/cifar10.py (`inference`).
+
+    Raises:
+        ModelError: the data are not images, or too small for two poolings.
+
+    """
+    import tensorflow as tf
+
+    check_images(shape, 4)
+    layers = tf.keras.layers
+
+    def normal(deviation: float) -> tf.keras.initializers.Initializer:
+        return tf.keras.initializers.TruncatedNormal(stddev=deviation)
+
+    def convolved(x: tf.Tensor, bias: float) -> tf.Tensor:
+        begin = {"kernel_initializer": normal(0.05), "bias_initializer": constant(bias)}
+        return layers.Conv2D(64, 5, padding="same", activation="relu", **begin)(x)
+
+    def normalized(x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.local_response_normalization(x, 4, bias=1.0, alpha=0.001 / 9, beta=0.75)
+
+    def pooled(x: tf.Tensor) -> tf.Tensor:
+        return layers.MaxPooling2D(3, 2, padding="same")(x)
+
+    constant = tf.keras.initializers.Constant
+    x = images = layers.Input(shape.input_shape)
+    x = normalized(pooled(convolved(x, 0.0)))
+    x = pooled(normalized(convolved(x, 0.1)))
+    x = layers.Flatten()(x)
+    for units in (384, 192):
+        begin = {"kernel_initializer": normal(0.04), "bias_initializer": constant(0.1)}
+        x = layers.Dense(units, activation="relu", **begin)(x)
+    last = {"kernel_initializer": normal(1 / 192), "activation": shape.activation(outputs)}
+    return tf.keras.Model(images, layers.Dense(shape.units, **last)(x))

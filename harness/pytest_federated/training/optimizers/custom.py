@@ -25,7 +25,7 @@ def custom(
     """
     import tensorflow_federated
 
-    key = "training: the key tff of an optimizer"
+    key = "the key tff of an optimizer"
     optimizer = call(require(tff, key, ModelError), {}, args, f"{key}: {tff}", ModelError)
     if not isinstance(optimizer, tensorflow_federated.learning.optimizers.Optimizer):
         raise ModelError(

@@ -108,8 +108,14 @@ def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
         if not isinstance(optimizer, tff.learning.optimizers.Optimizer):
             raise entry.gave(optimizer, "a tff.learning.optimizers.Optimizer")
         optimizer = _clipping(optimizer, settings)
-        _cache[key] = optimizer if entry.spec.of_the_user else _without_autograph(optimizer)
+        _cache[key] = optimizer if is_the_users(settings) else _without_autograph(optimizer)
     return _cache[key]
+
+
+def is_the_users(settings: Section) -> bool:
+    """Returns whether an optimizer's code is the user's, by name or registered, and not ours."""
+    entry = optimizers.entry(settings)
+    return entry.spec.of_the_user or bool(entry.code)
 
 
 def server_optimizer_of(settings: Section, make: Optional[MakesStep] = None) -> Any:

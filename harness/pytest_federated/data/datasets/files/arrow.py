@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.files.suffixes import other_reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +60,9 @@ def parquet_columns(file: Path) -> list[str]:
 
 def _unreadable(file: Path, error: Exception) -> DataError:
     why = str(error).strip().partition("\n")[0]
-    return DataError(f"{file} cannot be read as a Parquet file: {why}")
+    return DataError(
+        f"{file} cannot be read as a Parquet file: {why}{other_reader(file, 'parquet')}"
+    )
 
 
 def read_stream(files: Sequence[Path]) -> pa.Table:

@@ -298,6 +298,13 @@ def unknown_name(name: str, names: Iterable[str], key: str, where: str, what: st
     return f"{where} has no {what} {name!r} (data.dataset.{key}); {suggest(name, names, _LISTED)}"
 
 
+def features_are_labels(x: str, y: str, keys: tuple[str, str], where: str) -> Optional[str]:
+    """Returns the message that features and labels have one name; None where they have two."""
+    if x != y:
+        return None
+    return f"{where}: both data.dataset.{keys[0]} and {keys[1]} name {x!r}: the labels themselves"
+
+
 def require_arrow(what: str) -> None:
     """Raises DataUnavailable, with the command to run, if pyarrow is not installed."""
     if find_spec("pyarrow") is None:

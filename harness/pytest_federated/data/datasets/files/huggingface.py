@@ -40,6 +40,11 @@ def _glance(settings: Any) -> Iterator[tuple[str, str]]:
                 message = shared.unknown_name(name, columns, inner, str(folder), "column")
                 if message is not None:
                     yield inner, message
+    keys = ("features", "label")
+    if message := shared.features_are_labels(
+        settings.features, settings.label, keys, settings.huggingface
+    ):
+        yield "features", message
 
 
 @datasets(
@@ -81,6 +86,9 @@ def huggingface(
     """
     shared.require_arrow("huggingface")
     folder = find(huggingface, "data.dataset.huggingface", folder=True)
+    keys = ("features", "label")
+    if message := shared.features_are_labels(features, label, keys, str(folder)):
+        raise DataError(message)
     scaled_size = None if size is None else (size[0], size[1])
     saved = _Saved(folder)
     split = saved.split(train, "train")

@@ -1,7 +1,8 @@
-"""Columns that only identify the rows of a table, so that nothing should be learned from them.
+"""Columns that identify the rows of a table, or repeat its label: nothing is learned from them.
 
-In a table whose rows are sorted by label, such a column gives the label away: a model is right
-every time, even if all other columns are noise.
+In a table whose rows are sorted by label, a column that identifies them gives the label away: a
+model is right every time, even if all other columns are noise. So it is with the label under
+another name, such as its number beside its word.
 """
 
 from __future__ import annotations
@@ -56,6 +57,28 @@ def identifies(
     if (is_named_so or is_category) and len(np.unique(whole)) == len(whole):
         return "has a different number in every row"
     return None
+
+
+def repeats(column: np.ndarray, label: np.ndarray, *, are_numbers: bool = False) -> bool:
+    """Returns whether a column says the same as the label in every row, in other words or not.
+
+    Args:
+        column: (n, ...), its values.
+        label: (n,), those of the label.
+        are_numbers: whether the label is a number to predict, and then both are equal.
+
+    """
+    if column.ndim != 1 or label.ndim != 1 or len(column) < _MANY:
+        return False
+    if are_numbers:
+        return column.dtype.kind in "iuf" and np.array_equal(column, label)
+    values = 0
+    for rows in (_MANY, len(column)):  # most columns differ soon
+        ours, theirs = column[:rows].tolist(), label[:rows].tolist()
+        values = len(set(theirs))
+        if not values == len(set(ours)) == len(set(zip(ours, theirs))):
+            return False
+    return 1 < values <= len(column) / 2
 
 
 def counts_rows(column: np.ndarray) -> bool:

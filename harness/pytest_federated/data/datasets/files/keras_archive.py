@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Optional, Union
 
 import numpy as np
 from pydantic import Field
 
 from pytest_federated.core.errors import DataError, DataUnavailable
-from pytest_federated.data.datasets.dataset import Cache, Dataset, Facts, datasets
+from pytest_federated.data.datasets.crops import cropped, standardized
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Facts, datasets, levels_of
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.npz import read, unknown_arrays
+from pytest_federated.data.datasets.rows import gray_levels
 from pytest_federated.user.files import UserPath, find
 
 # Where Keras keeps what it downloads: the file or folder of each data set in its cache.
@@ -62,6 +65,14 @@ def keras(
         Union[Literal["mnist", "cifar10", "cifar100"], UserPath],
         Field(description="A name, or an archive."),
     ],
+    crop: Annotated[
+        Optional[list[Annotated[int, Field(ge=1)]]],
+        Field(min_length=2, max_length=2, description="Height and width that are kept."),
+    ] = None,
+    distort: Annotated[bool, Field(description="In training, crops and flips at random.")] = False,
+    standardize: Annotated[
+        bool, Field(description="Each image to mean 0 and standard deviation 1.")
+    ] = False,
 ) -> Dataset:
     """A data set of `keras.datasets`: `{keras: mnist}` from its cache, `{keras: data/mnist.npz}`.
 
@@ -69,7 +80,9 @@ def keras(
     `cifar100` (50,000 + 10,000, (32, 32, 3), 170 MB; the fine labels); nothing is downloaded. By
     path: an .npz archive in the form of Keras's mnist.npz, with the arrays `x_train`, `y_train`,
     `x_test` and `y_test`, whose numbers are read as for `npz`. The test set is the archive's.
-    No natural clients.
+    No natural clients. Images may be cropped to their center, and standardized, each over all its
+    values (whitening). With `distort`, one that a client trains on is cropped at a random place
+    instead, and flipped at random, left to right: again in each round, but not in each local epoch.
 
     Source: https://keras.io/api/datasets; Y. LeCun, C. Cortes, C. Burges, The MNIST database of
     handwritten digits; A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
@@ -94,7 +107,31 @@ def keras(
         train, test = _cifar(path, train_files, label), _cifar(path, test_files, label)
     else:
         train, test = (_source(path, _names(part)) for part in _PARTS)
+    if crop or distort or standardize:
+        train = _processed(train, crop, standardize=standardize, distort=distort)
+        test = _processed(test, crop, standardize=standardize)
     return shared.dataset(keras if keras in _CACHED else path.name, train, test)
+
+
+def _processed(
+    source: shared.Source, crop: Optional[list[int]], *, standardize: bool, distort: bool = False
+) -> shared.Source:
+    """Returns a file's images as they are learned from."""
+    images = levels_of(source.x)
+    if images is None:
+        raise DataError(
+            f"{source.file}: data.dataset.crop, distort and standardize are for images of bytes "
+            f"(uint8), which these features, {source.x.dtype} of shape {source.x.shape[1:]}, are "
+            "not; leave them out"
+        )
+    size = images.shape[1:3]
+    if crop and (crop[0] > size[0] or crop[1] > size[1]):
+        raise DataError(
+            f"{source.file}: data.dataset.crop: got {crop}; the images are {list(size)}, and a "
+            "crop is no larger"
+        )
+    scale = standardized if standardize else gray_levels
+    return replace(source, x=cropped(images, crop or size, scale, at_random=distort))
 
 
 def _names(part: str) -> dict[str, str]:

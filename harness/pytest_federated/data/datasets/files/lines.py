@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any, Optional
 
 from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.files.suffixes import other_reader
 
 
 def _in_zip(file: Path, mode: str) -> IO[bytes]:
@@ -128,7 +129,9 @@ def unknown_encoding(error: LookupError) -> DataError:
 def unreadable(file: Path, error: Exception) -> DataError:
     """Returns the error of a file that is no table, or has another encoding."""
     why = str(error).strip().partition("\n")[0]
-    if isinstance(error, UnicodeError):
+    if other := other_reader(file, "csv"):
+        why += other
+    elif isinstance(error, UnicodeError):
         why += "; data.dataset.encoding names another encoding, such as latin-1 or utf-16"
     return DataError(f"{file} cannot be read as a table: {why}")
 

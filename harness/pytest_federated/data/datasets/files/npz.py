@@ -15,6 +15,7 @@ from pydantic import Field
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
 from pytest_federated.data.datasets.files import columns as shared
+from pytest_federated.data.datasets.files.suffixes import other_reader
 from pytest_federated.user.files import UserPath, find
 
 
@@ -22,7 +23,10 @@ def _glance(settings: Any) -> Iterator[tuple[str, str]]:
     """Yields the keys that name no array of the archives; see `Spec.glance`."""
     keys = ["x", "y", *(["client"] if settings.client else [])]
     names = {key: getattr(settings, key) for key in keys}
-    yield from unknown_arrays(find(settings.npz, "data.dataset.npz"), names)
+    file = find(settings.npz, "data.dataset.npz")
+    yield from unknown_arrays(file, names)
+    if message := shared.features_are_labels(settings.x, settings.y, ("x", "y"), str(file)):
+        yield "x", message
     if settings.test is not None:
         file = find(settings.test, "data.dataset.test")
         names.pop("client", None)  # which a test set may lack
@@ -74,6 +78,8 @@ def npz(
             f"data.dataset.{key}: names an array of data.dataset.test, which is missing"
         )
     file = find(npz, "data.dataset.npz")
+    if message := shared.features_are_labels(x, y, ("x", "y"), str(file)):
+        raise DataError(message)
     train, held_out = _source(file, names, task), None
     if test is not None:
         if (x_test or y_test) and find(test, "data.dataset.test") == file:
@@ -134,6 +140,8 @@ def opened(file: Path) -> Iterator[Any]:
             yield archive
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         why = str(error).strip().partition("\n")[0]
+        if "pickle" in why and not zipfile.is_zipfile(file):  # what NumPy says of any other file
+            why = f"it is none{other_reader(file, 'npz')}"
         raise DataError(f"{file} cannot be read as an .npz archive of NumPy: {why}") from error
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Optional
 import numpy as np
 from pydantic import Field
 
+from pytest_federated.data.datasets.crops import cropped, standardized
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, datasets
 from pytest_federated.data.datasets.external import in_cache
-from pytest_federated.data.datasets.rows import Converted, GrayLevels, gray_levels
-from pytest_federated.data.datasets.tff.crops import center_crops, random_crops
+from pytest_federated.data.datasets.rows import GrayLevels, gray_levels
 from pytest_federated.data.datasets.tff.published import Published
 from pytest_federated.tff.messages import Fields
 
@@ -87,14 +87,8 @@ def cifar100(
     kept = tuple(crop) if crop else _TFF_CROP if preprocessing == "tff" else (_SIDE, _SIDE)
     scale = standardized if preprocessing == "tff" else gray_levels
 
-    def augment(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return scale(random_crops(rows, kept, rng))
-
     def finish(examples: Examples) -> Examples:
-        def crop_centers(rows: np.ndarray) -> np.ndarray:
-            return scale(center_crops(rows, kept))
-
-        x = Converted(examples.x, crop_centers, augment=augment if distort else None)
+        x = cropped(examples.x, kept, scale, at_random=distort)
         return Examples(x, examples.y[:, column])
 
     published = Published("cifar100", "CIFAR-100", "cifar100.sqlite", load)
@@ -106,16 +100,3 @@ def cifar100(
 def in_gray_levels(examples: Examples) -> Examples:
     """Scales bytes to [0, 1] when they are read."""
     return Examples(GrayLevels(examples.x), examples.y)
-
-
-def standardized(images: np.ndarray) -> np.ndarray:
-    """Scales each image (n, ...), of any type, to mean 0 and standard deviation 1, in float32.
-
-    Source: `tf.image.per_image_standardization`, which divides a flat image by 1 / sqrt(values).
-    """
-    x = images.astype(np.float32)
-    axes = tuple(range(1, x.ndim))
-    mean = x.mean(axis=axes, keepdims=True, dtype=np.float64)
-    deviation = x.std(axis=axes, keepdims=True, dtype=np.float64)
-    values = np.prod(x.shape[1:])
-    return ((x - mean) / np.maximum(deviation, 1 / np.sqrt(values))).astype(np.float32)

@@ -112,6 +112,8 @@ def _arrays(examples: Any, x: str, y: str, where: str) -> tuple[np.ndarray, np.n
     if isinstance(spec, Mapping):
         shared.require_name(x, spec, "x", where, "key")
         shared.require_name(y, spec, "y", where, "key")
+        if message := shared.features_are_labels(x, y, ("x", "y"), where):
+            raise DataError(message)
     elif not isinstance(spec, tuple) or len(spec) != 2:
         raise DataError(f"{where}: examples are mappings, or pairs of features and label")
     first, second = (x, y) if isinstance(spec, Mapping) else (0, 1)

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from pytest_federated.core.errors import DataError, DataUnavailable
 from pytest_federated.core.progress import each
+from pytest_federated.data.datasets.crops import center_crops, in_minus_one_to_one, random_crops
 from pytest_federated.data.datasets.dataset import (
     Cache,
     Dataset,
@@ -26,7 +27,6 @@ from pytest_federated.data.datasets.dataset import (
 from pytest_federated.data.datasets.download import download as fetch
 from pytest_federated.data.datasets.rows import Converted
 from pytest_federated.data.datasets.tff.cifar100 import Preprocessing, in_gray_levels
-from pytest_federated.data.datasets.tff.crops import center_crops, in_minus_one_to_one, random_crops
 from pytest_federated.data.datasets.tff.decoded import Batch, Decoded, folder_for
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import readable_tfrecords

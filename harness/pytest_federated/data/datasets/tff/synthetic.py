@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from pytest_federated.data.datasets.crops import center_crops, in_minus_one_to_one, random_crops
 from pytest_federated.data.datasets.dataset import (
     Cache,
     Dataset,
@@ -17,7 +18,6 @@ from pytest_federated.data.datasets.dataset import (
     in_memory,
 )
 from pytest_federated.data.datasets.rows import Converted
-from pytest_federated.data.datasets.tff.crops import center_crops, in_minus_one_to_one, random_crops
 from pytest_federated.tff.imports import import_tff
 
 Task = Annotated[
