@@ -107,6 +107,8 @@ def test_what_is_expected_and_said_causes_no_figures() -> None:
     good = replace(GOOD_RECORD, settings=before, trained={"data.dataset": "d"})
     bad = replace(BAD_RECORD, settings=after, trained={"data.dataset": "d"})
     assert "What else changed" not in page(*[{"a": good}] * 3, *[{"a": bad}] * 2)
+    earlier = replace(good, trained={"data.dataset": "earlier"})
+    assert "What else" not in page(*({"a": one} for one in [earlier, earlier, good, bad, bad]))
     failed = replace(FAILED, settings=after, trained={"data.dataset": "d"}, versions={"numpy": "2"})
     (line,) = (
         line for line in page({"a": good}, {"a": failed}).splitlines() if "What else" in line
@@ -286,3 +288,56 @@ def test_a_long_name_leaves_room_for_the_metric(drawn: Drawn) -> None:
     short, of_long = (trace.title for trace in drawn.traces)
     assert len(short) == TITLE and short.endswith("n: accuracy")
     assert of_long.partition(":")[0] == "nnnn…nnn"
+
+
+def test_a_level_goes_from_one_change_to_the_next() -> None:
+    def record(level: float) -> Record:
+        return replace(GOOD_RECORD, figures={"accuracy": {0: level, 1: level + 0.02}})
+
+    levels = (0.803, 0.8, 0.797, 0.6, 0.6, 0.6, 0.9, 0.9, 0.9)
+    text = page(*({"a": record(level)} for level in levels))
+    assert re.findall(r"^## Commit (\d)$", text, re.MULTILINE) == ["7", "4"]
+    assert [row[1] for row in rows(text)] == ["0.61 → 0.91", "0.81 → 0.61"]
+
+
+def test_a_metric_that_is_measured_later_has_its_own_history() -> None:
+    def record(recall: float) -> Record:
+        return replace(
+            GOOD_RECORD, figures={**GOOD_RECORD.figures, "class_recall": {0: recall, 1: recall}}
+        )
+
+    text = page(*({"a": r} for r in [*[GOOD_RECORD] * 2, *[record(0.9)] * 3, *[record(0.5)] * 2]))
+    (row,) = rows(text)
+    assert row[1] == "0.9 → 0.5" and row[3] == "class recall" and "## Commit 6\n" in text
+
+
+def test_the_picture_begins_with_what_changed_last(drawn: Drawn) -> None:
+    """Even if that scenario was the first to change, too."""
+    twice = [GOOD_RECORD] * 3 + [BAD_RECORD] * 6 + [GOOD_RECORD] * 3
+    once = [GOOD_RECORD] * 6 + [BAD_RECORD] * 6
+    page(*({"once": one, "twice": two} for one, two in zip(once, twice)))
+    titles = list(dict.fromkeys(trace.title.partition(":")[0] for trace in drawn.traces))
+    assert titles == ["twice", "once"]
+
+
+def test_long_names_and_values_are_shortened_in_the_tables() -> None:
+    key = "training.of_it"
+    good, bad = (
+        replace(r, trained={key: value})
+        for r, value in ((GOOD_RECORD, "g" * 99), (BAD_RECORD, "b" * 99))
+    )
+    name = "n" * 99
+    text = page(*[{name: good}] * 3, *[{name: bad}] * 2)
+    assert {len(row[-1]) for row in rows(text)} == {56}
+    found = re.search(r"of\\?_it (g+…g+) → (b+…b+) \(1", text)
+    assert found and [len(value) for value in found.groups()] == [40, 40]
+
+
+def test_settings_that_trainings_depend_on_are_those_that_change_figures() -> None:
+    of_judging = {"expect": {"accuracy": {"at_least": 0.1}}, "description": "b", "tags": ["x"]}
+    of_judging |= {"comparison": {"reference": "a"}, "baseline": {"seeds": 3}}
+    result = example_result("a", GOOD)
+    record = record_of(result.model_copy(update={"settings": {**result.settings, **of_judging}}))
+    assert "expect.accuracy.at_least" in record.settings and "name" in record.settings
+    sections = {key.partition(".")[0] for key in record.trained}
+    assert sections == {"data", "clients", "model", "training", "seeds"}

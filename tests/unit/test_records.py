@@ -226,11 +226,23 @@ def test_verdicts_of_other_expectations_are_not_shown(tmp_path: Path) -> None:
     settings = settings_with()
     alike = {**settings, "expect": {"accuracy": {"at_least": 0.1}}}
     other = {**settings, "expect": {"accuracy": {"at_least": 0.2}}}
-    write_result(example_result(settings=alike, verdicts=(verdict,)), tmp_path)
-    for now, verdicts in ((alike, (verdict,)), (other, ())):
+    compared = Compared(metric="loss", before=1.0, now=0.5, change="better", passed=True)
+    write_result(
+        example_result(settings=alike, verdicts=(verdict,), compared=(compared,)), tmp_path
+    )
+    margins = {**alike, "baseline": {"accuracy": {"margin": 0.1}}}
+    older = {key: value for key, value in alike.items() if key != "baseline"}
+    for now, verdicts in (
+        (alike, (verdict,)),
+        (older, (verdict,)),
+        (other, ()),
+        (margins, ()),
+    ):
         gone = example_result(status="skipped", histories=(), settings=now)
         found = with_earlier_figures(gone, tmp_path)
         assert (found.verdicts, found.settings["expect"]) == (verdicts, now["expect"])
+        assert found.compared == (() if now is margins else (compared,))
+        assert found.settings.get("baseline") == now.get("baseline")
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ _OUTCOME = "outcome"
 _COMMITS, _ROWS, _CAUSES = 50, 40, 6  # that are shown: commits, rows and causes of each
 _PANELS, _PICTURES = 40, 3
 _NAME, _VALUE = 56, 40  # characters
+# Sections of a scenario that no training depends on.
+_OF_JUDGING = ("schema", "name", "description", "tags", "expect", "baseline", "comparison")
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,6 @@ def record_of(result: Result) -> Record:
     measured = {} if result.is_earlier else {n: _finite(m, result) for n, m in measures.items()}
     figures = {name: f for name, f in measured.items() if f and not spec_of(name).is_wall_time}
     settings = dict(flat(result.settings))
-    texts = ("name", "description", "tags", "expect", "schema")
     return Record(
         result.status,
         is_bad(result),
@@ -147,7 +148,7 @@ def record_of(result: Result) -> Record:
         figures,
         {n: coarsest(spec_of(n), result.histories, measures[n].keys(result)).size for n in figures},
         settings,
-        {key: v for key, v in settings.items() if key.partition(".")[0] not in texts},
+        {key: v for key, v in settings.items() if key.partition(".")[0] not in _OF_JUDGING},
         result.versions,
     )
 

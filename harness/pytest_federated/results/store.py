@@ -20,7 +20,8 @@ from pytest_federated.results.tuning import without_tuned
 
 FOLDER, UNREACHED = "records", "unreached"
 _OF_TRAININGS = ("data", "clients", "model", "training")  # sections that decide the figures
-_TEXTS = ("description", "tags", "expect", "comparison")  # what is said of a scenario
+_JUDGING = ("expect", "baseline")  # by which they are judged
+_TEXTS = ("description", "tags", "comparison", *_JUDGING)  # what is said of a scenario
 
 # Bytes of a file's name that are taken from an id: with what plots and temporary files add, it
 # stays below the 255 of most file systems, and below the 143 of encrypted ones.
@@ -91,7 +92,8 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
     """Returns the result; if the scenario did not run now, with the figures of its record.
 
     So missing data or a Ctrl-C does not remove the figures of an earlier run. Figures of other
-    settings are removed, and so are the verdicts if something else is expected now.
+    settings are removed, and so are the verdicts if something else is expected now, and what
+    compares them with a baseline if it has other margins now.
     """
     if result.histories or result.status not in ("skipped", "not reached"):
         return result
@@ -103,16 +105,16 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
         return result
     now = {key: result.settings[key] for key in _TEXTS if key in result.settings}
     settings = {key: value for key, value in earlier.settings.items() if key not in _TEXTS}
-    is_judged_alike = earlier.settings.get("expect") == now.get("expect")
+    is_as_before = {k: (earlier.settings.get(k) or {}) == (now.get(k) or {}) for k in _JUDGING}
     return result.model_copy(
         update={
             "file": result.file or earlier.file,
             "settings": {**settings, **now},
             "histories": earlier.histories,
             "tuning": earlier.tuning,
-            "verdicts": earlier.verdicts if is_judged_alike else (),
+            "verdicts": earlier.verdicts if all(is_as_before.values()) else (),
             "versions": earlier.versions,
-            "compared": earlier.compared,
+            "compared": earlier.compared if is_as_before["baseline"] else (),
         }
     )
 
