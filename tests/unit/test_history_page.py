@@ -154,6 +154,7 @@ def test_figures_of_other_seeds_are_another_history(drawn: Drawn) -> None:
     other = replace(BAD_RECORD, figures={"accuracy": {7: 0.1, 8: 0.2}})
     skipped = replace(GOOD_RECORD, figures={}, status="skipped")
     text = page(
+        {"a": GOOD_RECORD},
         *[{"a": other}] * 3,
         {"a": GOOD_RECORD},
         {"a": skipped},
@@ -162,7 +163,7 @@ def test_figures_of_other_seeds_are_another_history(drawn: Drawn) -> None:
     )
     assert "**1 the same**" in text and not rows(text)
     (trace,) = drawn.traces
-    assert trace.places == [4, 7]
+    assert trace.places == [5, 8]
 
 
 def test_levels_are_compared_by_the_seeds_of_the_commits_beside_the_change() -> None:

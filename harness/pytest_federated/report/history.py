@@ -209,10 +209,11 @@ def _tracks(revisions: Revisions[Record]) -> tuple[list[_Track], list[str]]:
             before = _same_trainings(revision.results[name], gone)
             alike = _same_trainings(revision.results[name], dict.fromkeys(new), revision.results)
             if len(before) == 1 and alike == [name]:
-                tracks[name] = tracks.pop(before[0])
+                (old,) = before
+                tracks[name] = tracks.pop(old)
                 tracks[name].name = name
-                del gone[before[0]]
-                renames.append(f"{revision.commit.short}: {before[0]} was renamed to {name}")
+                del gone[old]
+                renames.append(f"{revision.commit.short}: {old} was renamed to {name}")
         for name, record in revision.results.items():
             tracks.setdefault(name, _Track(name)).records[place] = record
     last = revisions.revisions[-1].results
