@@ -894,6 +894,11 @@ def test_other_keys_have_no_heat_map(keys: str) -> None:
     assert "m.heat.svg" not in comparison_page([one], MARKDOWN, (), "p").pictures
 
 
+def test_a_key_that_is_a_number_in_some_variants_only_has_no_heat_map() -> None:
+    one = study(*((f"a={a},b={b}", LOW) for a in (1, 2) for b in (1, "iid")))
+    assert "m.heat.svg" not in comparison_page([one], MARKDOWN, (), "p").pictures
+
+
 def test_variants_over_several_groups_of_tasks_have_a_section_each() -> None:
     names = {"k": ("one", "two"), "other": ("three", "four")}
     several = [
