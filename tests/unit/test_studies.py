@@ -1225,6 +1225,13 @@ def test_the_page_says_what_a_study_is_about_and_where_a_papers_order_does_not_h
     assert places == sorted(places)
 
 
+def test_a_description_of_a_thousand_characters_is_shown_whole() -> None:
+    for length in (1000, 1001):
+        one = replace(ALGORITHMS, description="d" * length)
+        assert ("d" * length in comparison_page([one], MARKDOWN).text) == (length == 1000)
+        assert "d" * 499 in comparison_page([one], MARKDOWN).text
+
+
 def test_an_html_page_has_the_comparisons_that_scenarios_ask_for() -> None:
     assert html_comparison(matrix(("k=x", LOW), ("k=y", HIGH))) == ""
     html = html_comparison(asking())
