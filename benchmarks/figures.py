@@ -71,3 +71,11 @@ class Overhead:
     def percent(self, other: Sequence[float]) -> float:
         """Returns the median of how much longer our rounds take than those of another list."""
         return 100 * (statistics.median(a / b for a, b in zip(self.own, other)) - 1)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What a packed round is made of: for each side, seconds and processor time of its rounds."""
+
+    work: Work
+    rounds: dict[str, list[tuple[float, float]]]

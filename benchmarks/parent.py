@@ -64,6 +64,10 @@ class Child:
         self._log.seek(0)
         return (self._log.read().strip().splitlines() or [""])[-1]
 
+    def processor_time(self) -> float:
+        """Returns the processor time of all processes of the tree (clock_getcpuclockid(3))."""
+        return sum(time.clock_gettime((~pid << 3) | 2) for pid in _tree(self._process.pid))
+
     def peak_memory(self) -> float:
         """Returns the peak memory of all processes of the tree (VmHWM, proc(5)), summed up, in MiB.
 

@@ -32,11 +32,14 @@ def parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument(
         "--growth", action="store_true", help="growth of pytest-federated's figures"
     )
+    parser.add_argument(
+        "--floor", type=int, nargs="+", default=[], help="parts of a round of this many clients"
+    )
     parser.add_argument("--sides", nargs="+", choices=(*DIGITS, *CNN), help="only these sides")
     parser.add_argument("--quick", action="store_true", help="few rounds, for a quick look")
     parser.add_argument("--out", type=Path, help="write the tables to this file as well")
     options = parser.parse_args(arguments)
-    if options.clients is None and not options.cnn and not options.growth:
+    if options.clients is None and not (options.cnn or options.growth or options.floor):
         options.clients, options.cnn, options.growth = [10, 100, 1000], True, True
     return options
 
@@ -65,12 +68,15 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         works = dict.fromkeys(work for column in GROWTH.values() for work in column.values())
         growth.measure([(work, sides.PACKED) for work in works])
 
+    floors = [bench.floor(digits(clients)) for clients in options.floor]
+
     text = "\n\n".join(
         [
             f"Made by `benchmarks/rounds.py` on {os.cpu_count()} cores with Python "
             f"{platform.python_version()} in {time.perf_counter() - began:.0f} s.",
             *([tables.rounds(bench.figures)] if bench.figures else []),
             *([tables.overheads(bench.overheads)] if bench.overheads else []),
+            *([tables.floors(floors)] if floors else []),
             *([tables.growth(growth.figures)] if growth.figures else []),
             *tables.errors(bench.figures),
         ]

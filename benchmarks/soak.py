@@ -1,15 +1,16 @@
 """Runs scenarios many times in one session and shows what each time leaves behind.
 
 ``uv run python benchmarks/soak.py --repeat 20`` runs the shipped suite in one process, with
-``-n 2`` in two; other arguments, such as ``scenarios/digits``, are passed to pytest. Memory should
-be flat after the second time; descriptors, threads and processes should not grow at all, and the
-numbers should be the same. No result is taken from a cache.
+``-n 2`` in two; other arguments, such as ``scenarios/digits``, are passed to pytest. Memory, in MB,
+should be flat after the second time; descriptors, threads and processes should not grow at all, and
+the numbers should be the same. No result is taken from a cache.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,21 @@ ROOT = Path(__file__).parent.parent
 HELPERS = ROOT / "tests" / "helpers"
 sys.path.insert(0, str(HELPERS))
 
-from repeating import after_each_time, read_samples  # noqa: E402
+from repeating import Sample, of_each_time, read_samples  # noqa: E402
+
+
+def _row(time: int, samples: list[Sample]) -> dict[str, object]:
+    """Returns what a process had in use after the scenarios of one time; memory in MB."""
+    of_pytest = [sample.pytest_mb for sample in samples]
+    return {
+        "time": time,
+        "pytest, most": round(max(of_pytest)),
+        "pytest, mean": round(statistics.mean(of_pytest)),
+        "TFF's worker, most": round(max(sample.worker_mb for sample in samples)),
+        "descriptors": samples[-1].descriptors,
+        "threads": samples[-1].threads,
+        "processes": samples[-1].processes,
+    }
 
 
 def main() -> None:
@@ -46,12 +61,9 @@ def main() -> None:
         processes = read_samples(log)
     digests: dict[str, set[str]] = defaultdict(set)
     for samples in processes.values():
-        rows = [
-            [n, f"{s.pytest_mb:.0f}", f"{s.worker_mb:.0f}", s.descriptors, s.threads, s.processes]
-            for n, s in enumerate(after_each_time(samples, arguments.repeat), start=1)
-        ]
-        heads = ["time", "pytest, MB", "TFF's worker, MB", "descriptors", "threads", "processes"]
-        print(tabulate(rows, heads, tablefmt="github"), end="\n\n")
+        parts = [part for part in of_each_time(samples, arguments.repeat) if part]
+        rows = [_row(n, part) for n, part in enumerate(parts, start=1)]
+        print(tabulate(rows, tablefmt="github", headers="keys"), end="\n\n")
         for sample in samples:
             digests[sample.scenario].add(sample.digest)
     differing = [name for name, found in digests.items() if len(found) > 1]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import sides
-from figures import Figures, Overhead
+from figures import Figures, Floor, Overhead
 from tabulate import tabulate
 from workloads import GROWTH
 
@@ -70,6 +70,26 @@ def overheads(measured: Sequence[Overhead]) -> str:
     ]
     columns = ["work", "side", "a round, s", "bare loop, s", "overhead"]
     return _table(rows, [*columns, "learning.next alone, s", "over that", "rounds of each"])
+
+
+def floors(measured: Sequence[Floor]) -> str:
+    """Returns a table of what packed rounds are made of, least and median of the rounds, in ms."""
+    rows = [
+        [
+            floor.work,
+            side,
+            *(
+                f"{1000 * of(times):.1f}"
+                for times in zip(*rounds)
+                for of in (min, statistics.median)
+            ),
+            len(rounds),
+        ]
+        for floor in measured
+        for side, rounds in floor.rounds.items()
+    ]
+    columns = ["work", "side", "least, ms", "median, ms", "processor time, least, ms"]
+    return _table(rows, [*columns, "median, ms", "rounds"])
 
 
 def growth(measured: Sequence[Figures]) -> str:

@@ -15,7 +15,7 @@ import flower_environment
 import numpy as np
 import sides
 from child import weights_file
-from figures import Figures, Overhead
+from figures import Figures, Floor, Overhead
 from parent import Child, ChildFailed
 from workloads import Federation, Weights, Work, make
 
@@ -81,6 +81,25 @@ class Bench:
             for work, folder in folders.items():
                 done = [f for f, _ in playing if f.work == work and not f.missing]
                 compare(done, starts[work], folder)
+
+    def floor(self, work: Work) -> Floor:
+        """Measures what a packed round is made of, all sides in turn in one process."""
+        names = [sides.NUMPY, sides.PACKED, sides.NO_STEPS, sides.STEPS]
+        measured = Floor(work, {name: [] for name in names})
+        with tempfile.TemporaryDirectory() as folder:
+            prepared(work).write(Path(folder))
+            child = Child(Path(folder))
+            try:
+                for name in names:
+                    child.run(name, 2)
+                for _ in range(self.effort.pairs):
+                    for name in names:
+                        began = child.processor_time()
+                        (seconds,) = child.run(name, 1)["seconds"]
+                        measured.rounds[name].append((seconds, child.processor_time() - began))
+            finally:
+                child.end()
+        return measured
 
     def _begin(self, figures: Figures, child: Child) -> None:
         say(f"{figures.work}: {figures.side}: first round")

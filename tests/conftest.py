@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 import importlib
 import itertools
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import forked_programs
 import pytest
 from _pytest import config as pytest_config
+from _pytest import fixtures
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
@@ -35,8 +38,9 @@ _NEED_TFF = {"tff", "tff_programs"}
 _WITHOUT_PLUGINS = "-p no:hypothesispytest -p no:anyio -p no:randomly"
 # Plugins of pytest itself that no pytest in a test's process uses; each would load them anew.
 _UNUSED = {
-    *("doctest", "faulthandler", "legacypath", "pastebin", "setuponly", "setupplan"),
-    *("stepwise", "subtests", "threadexception", "unittest", "unraisableexception"),
+    *("doctest", "faulthandler", "legacypath", "logging", "pastebin", "recwarn", "setuponly"),
+    *("setupplan", "stepwise", "subtests", "threadexception", "unittest"),
+    "unraisableexception",
 }
 # What a run imports late. After each run in this process pytester removes new modules from
 # sys.modules; without this, each run would import them again.
@@ -97,6 +101,7 @@ def pytest_configure() -> None:
             signal.signal(number, handler)
     _number_folders()
     _remember_installed_packages()
+    _remember_plugins()
 
 
 def _number_folders() -> None:
@@ -133,6 +138,38 @@ def _remember_installed_packages() -> None:
 
     for name in ("entry_points", "files", "metadata"):
         setattr(metadata.PathDistribution, name, remembering(name))
+
+
+def _remember_plugins() -> None:
+    """Looks for an installed plugin's hooks and fixtures once, not in each pytest inside pytest."""
+    installed = str(Path(pytest.__file__).parent.parent)
+    manager, for_fixtures = pytest.PytestPluginManager, fixtures.FixtureManager
+    parse_hook, parse_fixtures = manager.parse_hookimpl_opts, for_fixtures.parsefactories
+    hooks: dict[tuple[ModuleType, str], Any] = {}
+    without_fixtures: set[ModuleType] = set()
+
+    def is_installed(plugin: Any) -> bool:
+        return isinstance(plugin, ModuleType) and str(plugin.__file__).startswith(installed)
+
+    def remembered_hook(self: pytest.PytestPluginManager, plugin: Any, name: str) -> Any:
+        if not name.startswith("pytest_") or not is_installed(plugin):
+            return parse_hook(self, plugin, name)
+        if (plugin, name) not in hooks:
+            hooks[plugin, name] = parse_hook(self, plugin, name)
+        return hooks[plugin, name]
+
+    def remembered_fixtures(self: Any, *args: Any, **keys: Any) -> None:
+        plugin: Any = keys.get("holder")
+        if not is_installed(plugin):
+            parse_fixtures(self, *args, **keys)
+        elif plugin not in without_fixtures:
+            known = len(self._arg2fixturedefs)
+            parse_fixtures(self, *args, **keys)
+            if len(self._arg2fixturedefs) == known:
+                without_fixtures.add(plugin)
+
+    manager.parse_hookimpl_opts = remembered_hook
+    for_fixtures.parsefactories = remembered_fixtures
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -228,6 +265,20 @@ def short_start() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
         patch.setattr(pytest_config, "default_plugins", used)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Has neither a test nor the git that it starts wait until the disk has written."""
+    settings = {"core.fsync": "none", "maintenance.auto": "false"}
+    first = int(os.environ.get("GIT_CONFIG_COUNT", "0"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        patch.setenv("GIT_CONFIG_COUNT", str(first + len(settings)))
+        for number, (key, value) in enumerate(settings.items(), first):
+            patch.setenv(f"GIT_CONFIG_KEY_{number}", key)
+            patch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
         yield
 
 

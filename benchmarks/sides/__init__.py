@@ -44,6 +44,12 @@ _PLACES = {
     f"{PACKED}: ready": _Place("own_loop", "ready", {"execution": "packed"}),
     f"{STANDARD}: ready": _Place("own_loop", "ready", {"execution": "standard"}),
 }
+# What a packed round is made of: TFF's call without any local step, and these steps without TFF.
+NO_STEPS, STEPS = f"{PACKED}: no steps", f"{PACKED}: local steps alone"
+_PLACES |= {
+    NO_STEPS: _Place("own_loop", "no_steps"),
+    STEPS: _Place("own_loop", "local_steps"),
+}
 NAMES = tuple(_PLACES)
 
 

@@ -5,7 +5,9 @@ This is the only benchmark file that uses pytest-federated's internals.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -98,7 +100,7 @@ def bare(federation: Federation, execution: str) -> Iterator[Weights]:
         yield _weights(state)
 
 
-def ready(federation: Federation, execution: str) -> Iterator[Weights]:
+def ready(federation: Federation, execution: str, has_steps: bool = True) -> Iterator[Weights]:
     """Runs only `process.next`, on the first round's arguments again and again."""
     runtime().start()
     data, _, training = settings(federation, execution)
@@ -106,11 +108,54 @@ def ready(federation: Federation, execution: str) -> Iterator[Weights]:
     algorithm = cast("TffAlgorithm", built.algorithm)
     process = algorithm.process
     held = [Examples(*federation.examples(k, 1)) for k in federation.cohort(1)]
-    arguments = algorithm.arguments(held, training.local_work)
+    steps = None if has_steps else np.zeros(len(held), np.int64)
+    arguments = algorithm.arguments(held, training.local_work, steps)
     state = built.initial_state(SEED, data)
     while True:
         state = process.next(state, arguments).state
         yield _weights(state)
+
+
+def no_steps(federation: Federation) -> Iterator[Weights]:
+    """Runs only `process.next`, whose clients do no local steps: the call of TFF by itself."""
+    return ready(federation, "packed", has_steps=False)
+
+
+def local_steps(federation: Federation) -> Iterator[Weights]:
+    """Trains the first round's stacks in a session of this process, without TFF's worker.
+
+    As many at a time as there are cores, like the worker. The sums are not put together: the
+    weights stay what they are.
+    """
+    import tensorflow as tf
+    from pytest_federated.tff.imports import import_tff
+    from pytest_federated.training.engine.packed import _trained
+
+    tff: Any = import_tff()
+    data, _, training = settings(federation, "packed")
+    built = trainer(federation, "packed")
+    algorithm = cast("TffAlgorithm", built.algorithm)
+    held = [Examples(*federation.examples(k, 1)) for k in federation.cohort(1)]
+    stacks = cast("list[Any]", algorithm.arguments(held, training.local_work))
+    weights = built.initial_state(SEED, data).global_model_weights
+    with tf.Graph().as_default() as graph:
+        given = {
+            name: tf.compat.v1.placeholder(value.dtype, [None, *value.shape[1:]])
+            for name, value in stacks[0].items()
+        }
+        start = tf.nest.map_structure(lambda w: tf.compat.v1.placeholder(w.dtype, w.shape), weights)
+        optimizer, model = tff.learning.optimizers.build_sgdm(RATE), built.adapter.functional()
+        trained = _trained(model, optimizer, "examples", False, start, given)
+    session = tf.compat.v1.Session(graph=graph)
+    fed = dict(zip(tf.nest.flatten(start), tf.nest.flatten(weights)))
+
+    def train(stack: Any) -> Any:
+        return session.run(trained, {**fed, **{given[name]: stack[name] for name in given}})
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        while True:
+            list(threads.map(train, stacks))
+            yield weights.trainable
 
 
 def _weights(state: Any) -> Weights:

@@ -92,6 +92,12 @@ def read_samples(log: Path) -> dict[int, list[Sample]]:
     return processes
 
 
+def of_each_time(samples: list[Sample], times: int) -> list[list[Sample]]:
+    """Returns the samples in `times` parts that are equally long, or differ by one."""
+    ends = [n * len(samples) // times for n in range(times + 1)]
+    return [samples[start:end] for start, end in zip(ends, ends[1:])]
+
+
 def after_each_time(samples: list[Sample], times: int) -> list[Sample]:
     """Returns the last sample of each of `times` equal parts."""
-    return [samples[(n + 1) * len(samples) // times - 1] for n in range(times)]
+    return [part[-1] for part in of_each_time(samples, times)]

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from example_data import dataset
 from own_files import refusal
-from pytest_federated.data.datasets.files.tables import _Columns, _Encoder, _Meaning
+from pytest_federated.data.datasets.files.encoder import Encoder
+from pytest_federated.data.datasets.files.meaning import Meaning
+from pytest_federated.data.datasets.files.table_columns import TableColumns
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -220,8 +222,8 @@ def test_na_values_may_be_words_of_the_table() -> None:
 
 def test_a_category_with_very_many_values_is_refused_with_their_number() -> None:
     words = np.array([f"w{n}" for n in range(20_000)])
-    table = _Columns({"word": words, "y": np.zeros(20_000, int)})
-    meaning = _Meaning(("y",), "label", None, ["word"], None, ("word",), False, None)
+    table = TableColumns({"word": words, "y": np.zeros(20_000, int)})
+    meaning = Meaning(("y",), "label", None, ["word"], None, ("word",), False, None)
     assert "20000 different values would become as many columns of 20000 rows" in refusal(
-        _Encoder, meaning, table, "here"
+        Encoder, meaning, table, "here"
     )

@@ -174,7 +174,8 @@ def test_a_natural_split_needs_natural_clients(client: Any) -> None:
         assert made(chosen, split="natural").names == ("0", "1")
     else:
         assert refusal(made, chosen, split="natural") == (
-            "the data set a.npz has no natural clients; choose another split"
+            "the data set a.npz has no natural clients; name them under data.dataset.client, or "
+            "choose another split"
         )
 
 

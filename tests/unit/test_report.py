@@ -152,6 +152,7 @@ def test_the_report_renders(results: list[Result], name: str) -> None:
         assert target in {anchor(line[3:]) for line in lines if line.startswith("## ")}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_is_written_with_its_records(results: list[Result], tmp_path: Path) -> None:
     path = write_report(results, tmp_path)
     first = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in files_of(tmp_path)}
@@ -180,6 +181,7 @@ def test_a_record_is_read_back_as_it_was_written(results: list[Result], tmp_path
     assert {r.id: r for r in read_results(tmp_path)} == {r.id: r for r in results}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_skipped_scenario_leaves_the_record_of_an_earlier_run(
     results: list[Result], tmp_path: Path
 ) -> None:

@@ -469,6 +469,7 @@ def test_a_skipped_scenario_keeps_its_section(tmp_path: Path) -> None:
     assert (tmp_path / "pages/s.md").read_text(encoding="utf-8") == before
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("sections", "kept"),
     [

@@ -300,6 +300,7 @@ def test_every_section_can_be_reached_by_a_link(ids: list[str]) -> None:
     assert [headings[index[name].partition("#")[2]] for name in ids] == ids
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "name",
     [

@@ -554,6 +554,14 @@ def test_a_keras_model_must_be_module_and_function(
             "6: training.aggregator: got median; it counts every client the same: leave the "
             "algorithm's weighting (loss) out, or say uniform",
         ),
+        *(
+            (
+                training(f"batch_size: {wrong}"),
+                f"6: training.batch_size: got {said}; must be an integer, at least 1, a share of "
+                "a client's examples, or all",
+            )
+            for wrong, said in (("0", "0"), ("-3", "-3"), ("al", "'al'"), ("true", "true"))
+        ),
         (
             training("batch_size: 1.5"),
             "6: training.batch_size: got 1.5; a share of a client's examples is at most 1.0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 import tempfile
@@ -38,6 +39,23 @@ def read_bytes(path: Path, most: int) -> bytes:
     if max(status.st_size, len(data)) > most:
         message = f"it is too large; allowed: at most {most:,} bytes"
         raise UnfitFileError(errno.EFBIG, message, str(path))
+    return data
+
+
+def sealed(key: str, data: bytes) -> bytes:
+    """Returns what a file under a key is to hold: a line with a hash of both, and the data."""
+    return hashlib.sha256(key.encode() + b"\n" + data).hexdigest().encode() + b"\n" + data
+
+
+def unsealed(key: str, held: bytes) -> bytes:
+    """Returns the data that was `sealed` under a key.
+
+    Raises:
+        ValueError: the file is damaged, or that of another key.
+    """
+    data = held.partition(b"\n")[2]
+    if held != sealed(key, data):
+        raise ValueError("damaged, or of another key")
     return data
 
 

@@ -111,6 +111,7 @@ def _deviation(values: tuple[float, ...]) -> float:
     return statistics.stdev(values)
 
 
+@functools.lru_cache(maxsize=1024)
 def t_quantile(share: float, degrees: float) -> float:
     """The value below which Student's t with these degrees of freedom is with this chance."""
     from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs]

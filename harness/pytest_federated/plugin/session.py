@@ -56,10 +56,14 @@ class FederatedSession:
     def pytest_sessionstart(self) -> None:
         """Reads the scenario files in xdist's controller, which collects nothing itself."""
         if self._is_xdist_controller:
-            from pytest_federated.plugin.collection import check_files
+            from pytest_federated.core import collector
 
-            self._cases = check_files(self._config)
+            with collector.paused():
+                from pytest_federated.plugin.collection import check_files
+
+                self._cases = check_files(self._config)
             if self._cases:
+                _keep_what_was_read()
                 self._require_runtime()
                 self._run_revision([case.file for case in self._cases])
 
@@ -105,6 +109,10 @@ class FederatedSession:
             if not self._is_xdist_worker:
                 collection.require_known_selection(self._config, items)
 
+    def pytest_collection_finish(self) -> None:
+        if _COLLECTION in sys.modules:
+            _keep_what_was_read()
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         has_scenarios = _COLLECTION in sys.modules
@@ -115,11 +123,8 @@ class FederatedSession:
 
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
         if items:
-            from pytest_federated.core import collector
             from pytest_federated.plugin.baselines import share_false_alarms
 
-            if "tensorflow" not in sys.modules:  # else there may be models, which do not stay
-                collector.keep()  # what was collected
             share_false_alarms(self._config, len(items))
         if items and not self._is_xdist_worker:
             self._require_runtime()
@@ -466,6 +471,14 @@ class FederatedSession:
         # Only where a scenario ran: importing it here would cost every other session time.
         if context := sys.modules.get("pytest_federated.tff.context"):
             context.shutdown()
+
+
+def _keep_what_was_read() -> None:
+    """Has the garbage collector pass over all scenarios, and over what reading them imported."""
+    if "tensorflow" not in sys.modules:  # else there may be models, which do not stay
+        from pytest_federated.core import collector
+
+        collector.keep()
 
 
 def _with_file(result: Result, node_id: str) -> Result:

@@ -93,7 +93,6 @@ def _of_all_seeds(
     """Returns what the trainings of all seeds of a scenario depend on, as `ingredients` does."""
     settings = scenario.settings()
     packages = datasets.entry(scenario.data.dataset).spec.packages
-    versions = {package: _version(package) for package in (*_PACKAGES, *packages)}
     return {
         "settings": [settings[part] for part in ("data", "clients", "model", "training")],
         "workers": workers,
@@ -101,14 +100,27 @@ def _of_all_seeds(
         "functions": [fingerprints(section) for section in _sections(scenario)],
         "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
         "registered": {n: fingerprint_of(e.code) for n, e in user_entries(scenario).items()},
+        **{package: _version(package) for package in packages},
+        **surroundings(),
+        **_scores(scenario),
+    }
+
+
+def surroundings() -> dict[str, Any]:
+    """Returns what the figures of any training depend on: code, versions, CPU, environment."""
+    return {
         "pytest-federated": own_source(),
         "Python": platform.python_version(),
         "machine": platform.machine(),
         "CPU": _instruction_sets(),
-        **versions,
+        **{package: _version(package) for package in _PACKAGES},
         "environment": _environment(),
-        **_scores(scenario),
     }
+
+
+def surroundings_text() -> str:
+    """Returns `surroundings`, and the number of cores, which TensorFlow's grappler reads."""
+    return json.dumps({**surroundings(), "cores": cores()}, sort_keys=True)
 
 
 def _scores(scenario: Scenario) -> dict[str, Any]:

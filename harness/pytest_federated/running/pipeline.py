@@ -21,7 +21,12 @@ from pytest_federated.expectations.looks import Look
 from pytest_federated.metrics.prediction import scores_of
 from pytest_federated.results.record import Result, Status, Verdict
 from pytest_federated.results.tuning import Tuning
-from pytest_federated.running.fingerprint import Fingerprint, of_any_rounds, training_key
+from pytest_federated.running.fingerprint import (
+    Fingerprint,
+    of_any_rounds,
+    surroundings_text,
+    training_key,
+)
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
 from pytest_federated.running.options import Options
 from pytest_federated.running.plan import Plan, plan
@@ -30,6 +35,7 @@ from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.references import concerning
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.tff.addresses import parse_addresses
+from pytest_federated.tff.compiler import keep_compiled
 from pytest_federated.tff.context import runtime, shutdown
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.history import Round, TrainingHistory
@@ -282,6 +288,7 @@ def train_seed(
     cohort_size = scenario.clients.cohort_size(len(data.names))
     try:
         # After the data, whose errors need no TensorFlow.
+        keep_compiled(options.store.computations if options.reuse else None, surroundings_text())
         runtime(options.threads, parse_addresses(options.workers), options.workers_tls).start()
         return train(
             data,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Generator, Iterable
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from pytest_federated.core.errors import warn_not_kept, warn_not_used
-from pytest_federated.core.files import UnfitFileError, read_bytes, write_bytes
+from pytest_federated.core.files import UnfitFileError, read_bytes, sealed, unsealed, write_bytes
 from pytest_federated.results.store import file_name, json_text
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.history import TrainingHistory
@@ -51,16 +50,14 @@ class Store:
         if self._folder is None:
             return None
         try:
-            digest, _, text = read_bytes(self._file(key), _LARGEST).partition(b"\n")
+            held = read_bytes(self._file(key), _LARGEST)
         except UnfitFileError:
             warn_not_used(_A_FILE)
             return None
         except OSError:
             return None
         try:
-            if digest != _digest(key, text):
-                raise ValueError
-            history = TrainingHistory.model_validate_json(text)
+            history = TrainingHistory.model_validate_json(unsealed(key, held))
         except ValueError:  # pydantic's ValidationError is one
             warn_not_used(_A_FILE)
             return None
@@ -74,7 +71,7 @@ class Store:
             return
         text = json_text(history).encode()
         try:
-            write_bytes(self._file(key), _digest(key, text) + b"\n" + text)
+            write_bytes(self._file(key), sealed(key, text))
         except OSError as error:
             warn_not_kept("the cache of finished trainings", error)
 
@@ -98,6 +95,11 @@ class Store:
             except OSError as error:
                 warn_not_kept("the cache of finished trainings", error)
             yield
+
+    @property
+    def computations(self) -> Optional[Path]:
+        """Where compiled computations are kept; None without a folder."""
+        return self._folder and self._folder / "computations"
 
     def checkpoints(
         self,
@@ -168,8 +170,3 @@ def leftover_checkpoints(cache: Path, names: Iterable[str]) -> list[Path]:
 
 def _folder_name(scenario_id: str) -> str:
     return file_name(scenario_id).removesuffix(".json")
-
-
-def _digest(key: str, text: bytes) -> bytes:
-    """Returns the first line of a file: a hash of its key and of the rest."""
-    return hashlib.sha256(key.encode() + b"\n" + text).hexdigest().encode()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import random
 import sys
 import threading
 from collections import OrderedDict
@@ -406,6 +407,28 @@ def random_phases(shape: Any, seed: Any, inverse: bool) -> Any:
     from tensorflow_federated.python.aggregators import rotation
 
     return rotation.sample_cis(shape, seed, inverse=inverse)
+
+
+# --- Keras
+
+
+@contextlib.contextmanager
+def same_keras_seeds() -> Iterator[None]:
+    """Has the initializers of each model that is built in the block have the same seeds.
+
+    They become constants of the graph that a model is built in, and would be others each time.
+    Keras draws them from its own generator; `tf.keras.utils.set_random_seed` is public, but sets
+    the seeds of Python, NumPy and TensorFlow as well.
+    """
+    from keras.src import backend  # pyright: ignore
+
+    seeds = vars(backend._SEED_GENERATOR)  # this thread's
+    before = seeds.get("generator")
+    seeds["generator"] = random.Random(0)
+    try:
+        yield
+    finally:
+        seeds["generator"] = before  # None is as good as nothing
 
 
 # --- Networks and data sets of TFF's simulations

@@ -46,6 +46,8 @@ def _known_loss(value: Any) -> Any:
 def _batch_size(value: Any) -> Any:
     if isinstance(value, float) and not 0 < value <= 1:
         raise problem("", f"got {value}; a share of a client's examples is at most 1.0")
+    if value != "all" and (not is_number(value) or (value < 1 and not isinstance(value, float))):
+        raise problem("", "must be an integer, at least 1, a share of a client's examples, or all")
     return value
 
 

@@ -33,6 +33,7 @@ def train(one: Any, seed: int, *rest: Any) -> TrainingHistory:
     return history(curve, seed=seed, clients=4, test_examples=100, bytes_up=500, bytes_down=500)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_session_makes_the_comparison_that_its_scenarios_ask_for(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

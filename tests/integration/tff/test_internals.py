@@ -313,6 +313,30 @@ def test_forget_compiled_is_needed_while_functions_of_modules_keep_graphs(tff: A
     traced()  # works as before
 
 
+def test_same_keras_seeds_is_needed_while_keras_draws_others_each_time(tff: Any) -> None:
+    import tensorflow as tf
+
+    def seeds() -> list[int]:
+        with tf.Graph().as_default() as graph:
+            tf.keras.Sequential([tf.keras.Input((2,)), *(tf.keras.layers.Dense(3) for _ in "ab")])
+        return [
+            int(tf.make_ndarray(operation.get_attr("value"))[0])
+            for operation in graph.get_operations()
+            if operation.name.endswith("/seed")
+        ]
+
+    tf.keras.utils.set_random_seed(0)
+    first = seeds()
+    assert len(first) == 2
+    assert seeds() != first
+    tf.keras.utils.set_random_seed(0)
+    with internals.same_keras_seeds():
+        inside = seeds()
+    assert seeds() == first  # as without the block
+    with internals.same_keras_seeds():
+        assert seeds() == inside
+
+
 @pytest.mark.usefixtures("running")
 def test_remembering_compiler_is_needed_while_tff_reads_the_same_types_again(
     tff: Any, monkeypatch: pytest.MonkeyPatch

@@ -115,10 +115,11 @@ def test_other_trainings_begin_with_the_saved_weights(model: Any, suffixes: list
     assert result.accuracies[0] != result.accuracies[1]
 
 
-def test_keras_loads_the_whole_model() -> None:
+@pytest.mark.parametrize("model", ["tutorial", "cnn_cifar10_tutorial"])
+def test_keras_loads_the_whole_model(model: str) -> None:
     import tensorflow as tf
 
-    result = kept("tutorial")
+    result = run(scenario(model, rounds=1), Options(keep_models=True))
     result.save(Path("saved"))
     loaded = tf.keras.models.load_model("saved/seed-3.keras")
     assert loaded is not None

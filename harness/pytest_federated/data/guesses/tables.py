@@ -24,7 +24,7 @@ from pytest_federated.data.datasets.files.lines import (
 )
 from pytest_federated.data.datasets.files.missing import is_missing
 from pytest_federated.data.datasets.files.suffixes import PARQUET
-from pytest_federated.data.datasets.files.tables import read_columns
+from pytest_federated.data.datasets.files.table_columns import read_columns
 from pytest_federated.data.guesses import names
 from pytest_federated.data.guesses.dialects import written_as
 from pytest_federated.data.guesses.guess import Guess

@@ -81,41 +81,23 @@ def cnn_cifar10_tutorial(shape: Shape, *, outputs: Outputs = "logits") -> tf.ker
     def normal(deviation: float) -> tf.keras.initializers.Initializer:
         return tf.keras.initializers.TruncatedNormal(stddev=deviation)
 
-    def convolution(bias: float) -> tf.keras.layers.Layer:
-        begin = {
-            "kernel_initializer": normal(0.05),
-            "bias_initializer": tf.constant_initializer(bias),
-        }
-        return layers.Conv2D(64, 5, padding="same", activation="relu", **begin)
+    def convolved(x: tf.Tensor, bias: float) -> tf.Tensor:
+        begin = {"kernel_initializer": normal(0.05), "bias_initializer": constant(bias)}
+        return layers.Conv2D(64, 5, padding="same", activation="relu", **begin)(x)
 
-    def hidden(units: int) -> tf.keras.layers.Layer:
-        begin = {
-            "kernel_initializer": normal(0.04),
-            "bias_initializer": tf.constant_initializer(0.1),
-        }
-        return layers.Dense(units, activation="relu", **begin)
+    def normalized(x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.local_response_normalization(x, 4, bias=1.0, alpha=0.001 / 9, beta=0.75)
 
-    def normalization() -> tf.keras.layers.Layer:
-        def normalize(x: tf.Tensor) -> tf.Tensor:
-            return tf.nn.local_response_normalization(x, 4, bias=1.0, alpha=0.001 / 9, beta=0.75)
+    def pooled(x: tf.Tensor) -> tf.Tensor:
+        return layers.MaxPooling2D(3, 2, padding="same")(x)
 
-        return layers.Lambda(normalize)
-
-    last = normal(1 / 192)
-    return tf.keras.Sequential(
-        [
-            layers.InputLayer(shape.input_shape),
-            convolution(0.0),
-            layers.MaxPooling2D(3, 2, padding="same"),
-            normalization(),
-            convolution(0.1),
-            normalization(),
-            layers.MaxPooling2D(3, 2, padding="same"),
-            layers.Flatten(),
-            hidden(384),
-            hidden(192),
-            layers.Dense(
-                shape.units, activation=shape.activation(outputs), kernel_initializer=last
-            ),
-        ]
-    )
+    constant = tf.keras.initializers.Constant
+    x = images = layers.Input(shape.input_shape)
+    x = normalized(pooled(convolved(x, 0.0)))
+    x = pooled(normalized(convolved(x, 0.1)))
+    x = layers.Flatten()(x)
+    for units in (384, 192):
+        begin = {"kernel_initializer": normal(0.04), "bias_initializer": constant(0.1)}
+        x = layers.Dense(units, activation="relu", **begin)(x)
+    last = {"kernel_initializer": normal(1 / 192), "activation": shape.activation(outputs)}
+    return tf.keras.Model(images, layers.Dense(shape.units, **last)(x))

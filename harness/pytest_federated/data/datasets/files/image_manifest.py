@@ -14,14 +14,13 @@ from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.images import Images
 from pytest_federated.data.datasets.files.lines import Dialect
+from pytest_federated.data.datasets.files.meaning import listed
 from pytest_federated.data.datasets.files.missing import Columns
+from pytest_federated.data.datasets.files.table_columns import column_names, read_columns
 from pytest_federated.data.datasets.files.tables import (
     ColumnNames,
     Labels,
     Separator,
-    column_names,
-    listed,
-    read_columns,
 )
 from pytest_federated.user.files import UserPath, find, nearest
 

@@ -14,6 +14,7 @@ import numpy as np
 from pytest_federated.core.errors import warn_not_kept
 from pytest_federated.data.datasets.dataset import inputs_of
 from pytest_federated.tff.imports import silenced
+from pytest_federated.tff.internals import same_keras_seeds
 from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter, shape_text
 from pytest_federated.training.models.initial_weights import load_keras
@@ -97,8 +98,10 @@ class KerasAdapter(ModelAdapter):
         import tensorflow_federated as tff
 
         def model_fn() -> tff.learning.models.VariableModel:
+            with same_keras_seeds():
+                built = self.build()
             model = tff.learning.models.from_keras_model(
-                self.build(),
+                built,
                 loss=self.losses.training,
                 input_spec=self.shape.spec(),
                 metrics=keras_metrics(self.shape.task, self.gives_logits),
@@ -137,7 +140,8 @@ class KerasAdapter(ModelAdapter):
         import tensorflow as tf
 
         if tf.executing_eagerly():  # only for the weights; Keras creates more variables here
-            return _Packable(self.build())
+            with same_keras_seeds():
+                return _Packable(self.build())
         are_trained = iter(self._recorded[1])
         graph = tf.compat.v1.get_default_graph()
         count = len(graph.get_operations()) if graph.building_function else 0
@@ -145,7 +149,7 @@ class KerasAdapter(ModelAdapter):
         def with_final_flag(make: Callable[..., tf.Variable], **settings: Any) -> tf.Variable:
             return make(**{**settings, "trainable": next(are_trained)})
 
-        with tf.variable_creator_scope(with_final_flag):
+        with tf.variable_creator_scope(with_final_flag), same_keras_seeds():
             model = self.build()
         # They would run on the placeholders of Keras' inputs, too, for which there are no values.
         for operation in graph.get_operations()[count:] if graph.building_function else ():
