@@ -24,6 +24,7 @@ from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.comparison.findings import findings, verdict
 from pytest_federated.report.comparison.page import (
     comparison_page,
+    html_comparison,
     papers_verdict,
     report_comparisons,
 )
@@ -893,6 +894,11 @@ def test_other_keys_have_no_heat_map(keys: str) -> None:
     assert "m.heat.svg" not in comparison_page([one], MARKDOWN, (), "p").pictures
 
 
+def test_a_key_that_is_a_number_in_some_variants_only_has_no_heat_map() -> None:
+    one = study(*((f"a={a},b={b}", LOW) for a in (1, 2) for b in (1, "iid")))
+    assert "m.heat.svg" not in comparison_page([one], MARKDOWN, (), "p").pictures
+
+
 def test_variants_over_several_groups_of_tasks_have_a_section_each() -> None:
     names = {"k": ("one", "two"), "other": ("three", "four")}
     several = [
@@ -1210,9 +1216,37 @@ def test_a_papers_figures_have_a_column_beside_ours() -> None:
     assert first == ["0.1", "a", "1.2 ± 0.0", "0.321", "–", "–"]
 
 
+def test_the_page_says_what_a_study_is_about_and_where_a_papers_order_does_not_hold() -> None:
+    results = published(["algorithm=a", "algorithm=b"])
+    settings = [{**r.settings, "description": "About it."} for r in results]
+    told = [r.model_copy(update={"settings": s}) for r, s in zip(results, settings)]
+    text = comparison_page(studies(told), MARKDOWN).text
+    said = ("## m", "About it.", "Doe 2020", "2 not.**", "- At alpha 0.1, a before b: not")
+    places = [text.index(part) for part in said]
+    assert places == sorted(places)
+
+
+def test_a_description_of_a_thousand_characters_is_shown_whole() -> None:
+    for length in (1000, 1001):
+        one = replace(ALGORITHMS, description="d" * length)
+        assert ("d" * length in comparison_page([one], MARKDOWN).text) == (length == 1000)
+        assert "d" * 499 in comparison_page([one], MARKDOWN).text
+
+
+def test_an_html_page_has_the_comparisons_that_scenarios_ask_for() -> None:
+    assert html_comparison(matrix(("k=x", LOW), ("k=y", HIGH))) == ""
+    html = html_comparison(asking())
+    assert (
+        html.startswith("<h2>Comparison</h2>")
+        and "Compared with x: 1 better." in html
+        and "<img" in html
+    )
+
+
 def test_an_order_that_does_not_hold_is_said_with_its_variants() -> None:
     (one,) = studies(published(["algorithm=a", "algorithm=b"]))
     assert outcome(one) == ("The paper's order holds in 0 of 2 pairs of variants; 2 not.")
+    assert "0 hold here, 0 in the means alone, 0 cannot be told, 2 not." in papers_verdict([one])[0]
     assert exceptions(one)[0] == "At alpha 0.1, a before b: not here."
 
 

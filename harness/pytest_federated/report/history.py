@@ -45,8 +45,9 @@ _OUTCOME = "outcome"
 _COMMITS, _ROWS, _CAUSES = 50, 40, 6  # that are shown: commits, rows and causes of each
 _PANELS, _PICTURES = 40, 3
 _NAME, _VALUE = 56, 40  # characters
-# Sections of a scenario that no training depends on.
-_OF_JUDGING = ("schema", "name", "description", "tags", "expect", "baseline", "comparison")
+# Sections of a scenario that no outcome depends on, and those that no training depends on.
+_TEXTS = ("schema", "name", "description", "tags", "comparison")
+_OF_JUDGING = ("expect", "baseline", *_TEXTS)
 
 
 @dataclass(frozen=True)
@@ -208,10 +209,11 @@ def _tracks(revisions: Revisions[Record]) -> tuple[list[_Track], list[str]]:
             before = _same_trainings(revision.results[name], gone)
             alike = _same_trainings(revision.results[name], dict.fromkeys(new), revision.results)
             if len(before) == 1 and alike == [name]:
-                tracks[name] = tracks.pop(before[0])
+                (old,) = before
+                tracks[name] = tracks.pop(old)
                 tracks[name].name = name
-                del gone[before[0]]
-                renames.append(f"{revision.commit.short}: {before[0]} was renamed to {name}")
+                del gone[old]
+                renames.append(f"{revision.commit.short}: {old} was renamed to {name}")
         for name, record in revision.results.items():
             tracks.setdefault(name, _Track(name)).records[place] = record
     last = revisions.revisions[-1].results
@@ -348,7 +350,7 @@ def _causes(before: Record, after: Record, *, of_judging: bool = False) -> list[
         f"{key} {shortened(str(one[key]), _VALUE)} → {shortened(str(two[key]), _VALUE)}"
         for one, two in pairs
         for key in one
-        if key in two and one[key] != two[key] and key not in ("description", "tags")
+        if key in two and one[key] != two[key] and key.partition(".")[0] not in _TEXTS
     ]
 
 

@@ -251,3 +251,25 @@ def test_tensorflow_is_not_imported_if_nothing_runs(project: Path) -> None:
         env=environment(),
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+SHOWS_COLLECTOR = """
+import gc
+
+def pytest_unconfigure():
+    print("collector:", gc.isenabled(), gc.get_freeze_count() > 0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "is_frozen"), [(TINY, True), ("not: [a, scenario]", True), ("", False)]
+)
+def test_the_garbage_collector_is_on_after_collection(
+    project: Path, text: str, is_frozen: bool
+) -> None:
+    """It passes over what was read; a session without scenarios is as it was."""
+    (project / "conftest.py").write_text(SHOWS_COLLECTOR)
+    if text:
+        write(project, text)
+    run = subprocess.run(fresh("--collect-only", "-s"), cwd=project, capture_output=True, text=True)
+    assert f"collector: True {is_frozen}" in run.stdout
