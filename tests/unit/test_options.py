@@ -31,6 +31,8 @@ VALUES = {
     "against": ("main", "main"),
     "margin": ("accuracy=0.02, loss=0.1", {"accuracy": 0.02, "loss": 0.1}),
 }
+# What an option needs to be of use.
+COMPANIONS = {"margin": ["--fed-baseline=check"], "workers_tls": ["--fed-workers=a:1"]}
 
 
 def test_without_options_the_defaults_apply(pytester: pytest.Pytester) -> None:
@@ -40,7 +42,8 @@ def test_without_options_the_defaults_apply(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
 def test_a_value_is_the_same_from_both_places(pytester: pytest.Pytester, setting: Any) -> None:
     text, value = VALUES.get(setting.name, ("folder", pytester.path / "folder"))
-    flag = session_options(pytester.parseconfig(f"{setting.flag}={text}"))
+    companions = COMPANIONS.get(setting.name, [])
+    flag = session_options(pytester.parseconfig(f"{setting.flag}={text}", *companions))
     ini = session_options(pytester.parseconfig("-o", f"fed_{setting.name}={text}"))
     assert getattr(flag, setting.name) == getattr(ini, setting.name) == value
 
@@ -153,6 +156,32 @@ def test_a_comparison_is_with_a_revision_or_with_files(
     config = pytester.parseconfig("--fed-against=main", f"--fed-baseline={baseline}")
     with pytest.raises(pytest.UsageError, match=f"that --fed-baseline={baseline} is about"):
         session_options(config)
+
+
+@pytest.mark.parametrize(
+    ("option", "others"),
+    [
+        ("--fed-margin=loss=0.1", ["--fed-baseline=check", "--fed-baseline=update"]),
+        ("--fed-margin=loss=0.1", ["--fed-against=main"]),
+        ("--fed-workers-tls=key.pem", ["--fed-workers=a:1"]),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(
+    pytester: pytest.Pytester, option: str, others: list[str]
+) -> None:
+    for other in others:
+        assert session_options(pytester.parseconfig(option, other))
+    flag = option.partition("=")[0]
+    with pytest.raises(pytest.UsageError, match=f"^{flag} has no effect without --fed-"):
+        session_options(pytester.parseconfig(option))
+
+
+def test_the_ini_file_may_have_what_is_of_use_in_other_sessions(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeini("[pytest]\nfed_margin = loss=0.1\nfed_workers_tls = key.pem\n")
+    options = session_options(pytester.parseconfig())
+    assert (options.margin, options.workers) == ({"loss": 0.1}, ())
 
 
 @pytest.mark.parametrize("option", ["--fed-resume", "--fed-checkpoint=5"])

@@ -177,12 +177,6 @@ def test_what_has_no_figure_of_every_seed_at_the_revision_is_not_compared(
         assert found.details == f"best_accuracy not compared; {advice}"
 
 
-def test_the_first_unknown_margin_is_named(session: SimpleNamespace) -> None:
-    session.margin = {"losss": 0.1, "accurcy": 0.1}
-    with pytest.raises(FederatedError, match=r"^--fed-margin: got 'accurcy'; .*'accuracy'"):
-        settled(kept(GOOD))
-
-
 @pytest.mark.parametrize(
     ("accuracies", "advice"),
     [

@@ -82,6 +82,19 @@ class Settled(NamedTuple):
         return [("fed_baseline", f"{self.kind}: {self.result.id}{details}")] if self.kind else []
 
 
+def require_known_margins(config: pytest.Config) -> None:
+    """Checks ``--fed-margin`` once the metrics of all `conftest.py` are registered.
+
+    Raises:
+        pytest.UsageError: it names no metric.
+    """
+    margins = session_options(config).margin
+    if unknown := sorted(margins.keys() - {*metrics.names()}):
+        raise pytest.UsageError(
+            f"--fed-margin: got {unknown[0]!r}; {suggest(unknown[0], metrics.names())}"
+        )
+
+
 def settle(config: pytest.Config, result: Result, beside: Path, rerun: Rerun) -> Settled:
     """Compares a result with its baseline or writes it, as ``--fed-baseline`` says.
 
@@ -199,10 +212,6 @@ def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
 
 def _check(config: pytest.Config, result: Result, reference: _Reference, rerun: Rerun) -> Settled:
     session, baseline = session_options(config), reference.baseline
-    if unknown := sorted(session.margin.keys() - {*metrics.names()}):
-        raise FederatedError(
-            f"--fed-margin: got {unknown[0]!r}; {suggest(unknown[0], metrics.names())}"
-        )
     if why := apart(result, baseline):
         why += f"; {_way_out(baseline)}"
         settled = _failed(result, f"not compared: {why}") if session.strict else result

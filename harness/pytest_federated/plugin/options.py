@@ -292,6 +292,14 @@ def session_options(config: pytest.Config) -> SessionOptions:
                 "--fed-against compares with a revision, in place of the files that "
                 f"--fed-baseline={options.baseline} is about; leave one of them out"
             )
+        compares = options.baseline != "ignore" or bool(options.against)
+        for option, other, is_of_use in (
+            ("--fed-margin", "--fed-baseline=check or --fed-against", compares),
+            ("--fed-workers-tls", "--fed-workers", bool(options.workers)),
+        ):
+            # The ini file may have it for the sessions in which it is of use.
+            if config.getoption(_ini_key(option)) is not None and not is_of_use:
+                raise pytest.UsageError(f"{option} has no effect without {other}")
         for option, is_asked in (
             ("--fed-resume", options.resume),
             ("--fed-checkpoint", options.checkpoint is not None),

@@ -64,7 +64,7 @@ class FederatedSession:
                 self._cases = check_files(self._config)
             if self._cases:
                 _keep_what_was_read()
-                self._require_runtime()
+                self._require_what_options_need()
                 self._run_revision([case.file for case in self._cases])
 
     @pytest.hookimpl(optionalhook=True)
@@ -127,7 +127,7 @@ class FederatedSession:
 
             share_false_alarms(self._config, len(items))
         if items and not self._is_xdist_worker:
-            self._require_runtime()
+            self._require_what_options_need()
             self._run_revision([item.path for item in items])
             for item in items:
                 self._expect(item.nodeid, unreached(item.case))
@@ -172,12 +172,14 @@ class FederatedSession:
         except FederatedError as error:
             raise pytest.UsageError(str(error)) from None
 
-    def _require_runtime(self) -> None:
-        """Stops the session in one line if TFF or a worker is missing, before a scenario fails."""
+    def _require_what_options_need(self) -> None:
+        """Stops the session in one line before each scenario fails for the same reason."""
+        from pytest_federated.plugin.baselines import require_known_margins
         from pytest_federated.plugin.options import session_options
         from pytest_federated.tff.imports import missing
 
         options = session_options(self._config)  # says what the ini file has wrong
+        require_known_margins(self._config)
         if reason := missing() or self._missing_mlflow():
             raise pytest.UsageError(reason)
         if addresses := options.workers:

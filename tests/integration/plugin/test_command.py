@@ -71,7 +71,7 @@ def test_report_needs_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 # Runs commands as `python -m` does, one after the other in one process: starting Python and
 # importing what they share takes longer than they do.
 LIGHT = """
-import runpy, sys, time
+import runpy, sys
 
 def run(*words, heavy):
     sys.argv = ["", *words]
@@ -87,11 +87,10 @@ run("check", scenarios, heavy=tff | {"sklearn", "pandas"})
 run("list", "datasets", heavy=tff)
 run("schema", heavy=tff)
 run("describe", f"{scenarios}/iid.yaml", "--out", picture, heavy=tff)
-assert time.process_time() < 6  # a busy machine stretches it less than wall time
 """
 
 
-def test_commands_need_no_tensorflow_and_little_time(tmp_path: Path) -> None:
+def test_commands_need_no_tensorflow(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-c", LIGHT, str(SCENARIOS / "digits"), str(tmp_path / "a.svg")],
         check=True,

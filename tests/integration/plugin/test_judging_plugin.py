@@ -9,6 +9,7 @@ from typing import Any, Callable
 import pytest
 from made_trainings import SCENARIO, FakeTrainings
 from pytest_federated.expectations.regression import look_twice
+from pytest_federated.metrics.metric import metrics
 from pytest_federated.plugin.options import run_options
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -289,12 +290,29 @@ def test_margins_say_what_matters(pytester: pytest.Pytester, updated: FakeTraini
     result.stdout.fnmatch_lines(["baselines: 1 same"])
 
 
-def test_a_margin_of_an_unknown_metric_is_refused(
-    pytester: pytest.Pytester, updated: FakeTrainings
+@pytest.mark.parametrize("way", ["--fed-baseline=check", "--fed-baseline=update"])
+def test_a_margin_of_an_unknown_metric_is_refused_before_anything_is_trained(
+    pytester: pytest.Pytester, updated: FakeTrainings, way: str
 ) -> None:
-    result = check(pytester, "--fed-margin=acuracy=0.2")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["--fed-margin: got 'acuracy'; *; did you mean 'accuracy'?"])
+    result = pytester.runpytest_inprocess("scenarios", way, "--fed-margin=loss=1,acuracy=0.2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.assert_outcomes()
+    result.stderr.fnmatch_lines(["*--fed-margin: got 'acuracy'; *; did you mean 'accuracy'?"])
+
+
+def test_a_margin_may_be_of_a_metric_of_a_conftest(
+    pytester: pytest.Pytester, updated: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "_entries", {n: metrics[n] for n in metrics.names()})
+    (pytester.path / "scenarios/conftest.py").write_text(
+        "import pytest_federated\n\n"
+        "@pytest_federated.metric('of_mine')\n"
+        "def of_mine(history):\n    return 0.5\n"
+    )
+    result = pytester.runpytest_inprocess(
+        "scenarios", "--fed-baseline=update", "--fed-margin=of_mine=0.2"
+    )
+    result.assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(
