@@ -110,7 +110,7 @@ _ADDED: dict[str, Any] = {
     "unseen": 0.1,
     "server_optimizer": {"learning_rate": 0.1},
 }
-_REPLACED = {"count": 5, "rounds": 2}  # which have no default, or are too few
+_REPLACED = {"count": 5, "rounds": 2, "share": 1.0}  # which have no default, or are too few
 _PERMITTED = "my_own:function"
 
 
