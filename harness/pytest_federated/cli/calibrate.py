@@ -162,10 +162,12 @@ def rewritten(text: str, documents: Sequence[Calibrated]) -> str:
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.emitter import RoundTripEmitter
 
     yaml: Any = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 4096
+    yaml.Emitter = type("_Emitter", (RoundTripEmitter,), {"MAX_SIMPLE_KEY_LENGTH": 1024})  # YAML's
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), _null)  # by default nothing is written
     loaded: list[Any] = list(yaml.load_all(text))
