@@ -45,7 +45,7 @@ def per_fedavg(
     A local step takes two batches, one after the other. From the weights w the first gives the
     adapted weights w - alpha g; the client optimizer, whose learning rate is the paper's beta, then
     steps from w along the gradient of the second batch at the adapted weights. This is the paper's
-    first-order variant, Per-FedAvg (FO), which leaves out second derivatives; Per-FedAvg (HF),
+    first-order variant, which leaves out second derivatives; the other, Per-FedAvg (HF),
     which estimates them from two more gradients of a batch, is not here. Where a client has an odd
     number of local steps, its last batch is only looked at, so a client needs two batches in a
     round. The paper averages uniformly. Accuracy and loss are those of the model before it is
