@@ -279,6 +279,10 @@ def test_straggling_epochs_are_uniform() -> None:
 @given(share=st.floats(0, 1), clients=st.integers(1, 50), seed=st.integers(0, 50))
 def test_a_share_of_all_clients_attacks(share: float, clients: int, seed: int) -> None:
     chosen = attacks.parse({"kind": "label_flip", "share": share})
+    if share and not round(share * clients):
+        with pytest.raises(DataError, match="so the attack would have no effect"):
+            attackers(chosen, clients, seed)
+        return
     assert attackers(chosen, clients, seed).sum() == round(share * clients)
 
 
