@@ -167,7 +167,8 @@ def rewritten(text: str, documents: Sequence[Calibrated]) -> str:
     yaml: Any = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 4096
-    yaml.Emitter = type("_Emitter", (RoundTripEmitter,), {"MAX_SIMPLE_KEY_LENGTH": 1024})  # YAML's
+    # Up to YAML's own limit, where ruamel.yaml writes keys of more than 128 characters another way.
+    yaml.Emitter = type("_Emitter", (RoundTripEmitter,), {"MAX_SIMPLE_KEY_LENGTH": 1024})
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), _null)  # by default nothing is written
     loaded: list[Any] = list(yaml.load_all(text))

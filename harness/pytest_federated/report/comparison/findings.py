@@ -173,7 +173,9 @@ def _beside(others: Sequence[Values]) -> str:
 
 
 def _listed(texts: Sequence[str]) -> str:
-    return " and ".join([*([", ".join(texts[:-1])] if len(texts) > 1 else []), texts[-1]])
+    """Returns texts in a row: ``a``, ``a and b``, ``a, b and c``."""
+    *others, last = texts
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _sentence(task: Values, text: str) -> str:

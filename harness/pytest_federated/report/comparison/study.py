@@ -29,6 +29,7 @@ from pytest_federated.results.record import Result
 from pytest_federated.scenario.matrix import labels_in, unknown_variant, with_these
 from pytest_federated.scenario.orders import orders_in
 
+# Words that say nothing without their key.
 _SILENT = ("True", "False", "None", "inf", "nan", "all")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
 

@@ -262,13 +262,15 @@ def trainer_for(
         with silenced(), _in_one_line(model, training):
             adapter = _adapters.get(adapter_key) or build_adapter(source, shape)
             _adapters[adapter_key] = adapter
-            _trainers[key] = _build(
-                model,
-                training,
+            conditions = _Conditions(
                 adapter,
-                _Conditions(clients, changes_updates, effect.craft, data.levels is not None),
                 dependencies,
+                clients,
+                changes_updates,
+                effect.craft,
+                of_levels=data.levels is not None,
             )
+            _trainers[key] = _build(model, training, conditions)
         if len(_trainers) > _MAX_TRAINERS:
             _forget_the_oldest()
     _trainers.move_to_end(key)
@@ -341,9 +343,11 @@ def _adapter_source(
 
 
 class _Conditions(NamedTuple):
-    """What a scenario's clients and data make of its training.
+    """What a scenario's model, clients and data make of its training.
 
     Attributes:
+        adapter: to the model.
+        dependencies: numbers that the algorithm needs of the training and the data, by name.
         clients: how many a round is expected to have; 0 where it does not matter.
         changes_updates: whether attackers change what they send.
         craft: what they send then, if they craft it together.
@@ -351,31 +355,27 @@ class _Conditions(NamedTuple):
 
     """
 
+    adapter: ModelAdapter
+    dependencies: dict[str, int]
     clients: int
     changes_updates: bool
     craft: Optional[Craft]
     of_levels: bool
 
 
-def _build(
-    model: Optional[Section],
-    training: Training,
-    adapter: ModelAdapter,
-    conditions: _Conditions,
-    dependencies: dict[str, int],
-) -> Trainer:
+def _build(model: Optional[Section], training: Training, conditions: _Conditions) -> Trainer:
+    adapter = conditions.adapter
     execution = choose(training, adapter)
-    settings = adapter, conditions, dependencies
     built: Optional[tuple[AlgorithmInputs, Algorithm]] = None
     if execution.kind == "packed":
         try:
-            built = _algorithm(training, execution, *settings)
+            built = _algorithm(training, execution, conditions)
         except Exception as error:
             if is_for_the_reader(error):
                 raise
-            culprit = _culprit(training, execution, *settings)
+            culprit = _culprit(training, execution, conditions)
             execution = standard_for(training, *_refusal_to_pack(error, culprit))
-    inputs, algorithm = built or _blaming(training, execution, *settings)
+    inputs, algorithm = built or _blaming(training, execution, conditions)
     if conditions.changes_updates and not algorithm.scales_updates:
         reason = no_change(training.algorithm, execution.kind == "standard") or (
             f"{kind(training.algorithm)} gives no way to change a client's update"
@@ -388,14 +388,10 @@ def _build(
 
 
 def _algorithm(
-    training: Training,
-    execution: Execution,
-    adapter: ModelAdapter,
-    conditions: _Conditions,
-    dependencies: dict[str, int],
+    training: Training, execution: Execution, conditions: _Conditions
 ) -> tuple[AlgorithmInputs, Algorithm]:
     """Builds the algorithm for an execution; with what it was built from."""
-    is_packed = execution.kind == "packed"
+    adapter, is_packed = conditions.adapter, execution.kind == "packed"
     server = partial(server_optimizer_of, training.server_optimizer)
     inputs = AlgorithmInputs(
         _packable(adapter, conditions.of_levels) if is_packed else adapter.model_fn,
@@ -408,7 +404,7 @@ def _algorithm(
         scaled=conditions.changes_updates,
         craft=conditions.craft,
         adapter=adapter,
-        **dependencies,
+        **conditions.dependencies,
     )
     entry = algorithms.entry(training.algorithm)
     algorithm = entry.call(training.algorithm, inputs)
@@ -426,22 +422,17 @@ def _packable(adapter: ModelAdapter, of_levels: bool) -> tff.learning.models.Fun
 
 
 def _blaming(
-    training: Training,
-    execution: Execution,
-    adapter: ModelAdapter,
-    conditions: _Conditions,
-    dependencies: dict[str, int],
+    training: Training, execution: Execution, conditions: _Conditions
 ) -> tuple[AlgorithmInputs, Algorithm]:
     """Builds the algorithm as `_algorithm`; an error names the user's optimizer if it is to blame.
 
     Raises:
         ModelError: the user's optimizer keeps it from being built.
     """
-    settings = adapter, conditions, dependencies
     try:
-        return _algorithm(training, execution, *settings)
+        return _algorithm(training, execution, conditions)
     except Exception as error:
-        culprit = "" if is_for_the_reader(error) else _culprit(training, execution, *settings)
+        culprit = "" if is_for_the_reader(error) else _culprit(training, execution, conditions)
         if not culprit:
             raise
         raise ModelError(
@@ -450,13 +441,7 @@ def _blaming(
         ) from error
 
 
-def _culprit(
-    training: Training,
-    execution: Execution,
-    adapter: ModelAdapter,
-    conditions: _Conditions,
-    dependencies: dict[str, int],
-) -> str:
+def _culprit(training: Training, execution: Execution, conditions: _Conditions) -> str:
     """Returns which optimizer of the user's keeps a training from being built; empty if none does.
 
     That is one in whose place SGD lets it be built.
@@ -467,7 +452,7 @@ def _culprit(
             continue
         other = training.model_copy(update={key: sgd})
         with contextlib.suppress(Exception):
-            _algorithm(other, execution, adapter, conditions, dependencies)
+            _algorithm(other, execution, conditions)
             return key
     return ""
 

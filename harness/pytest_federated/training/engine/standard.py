@@ -149,10 +149,10 @@ def arguments(
         .repeat(work.epochs if work.steps is None else None)
         for client in columns
     ]
-    if steps is None and work.steps is not None:  # or batches would never end
-        steps = work.steps_of(np.array([len(c) for c in cohort]))
-    if steps is not None:  # who does all has nothing to take: each stage costs time in each round
+    if steps is not None or work.steps is not None:  # of these alone, batches would never end
         all_steps = work.steps_of(np.array([len(c) for c in cohort]))
+        steps = all_steps if steps is None else steps
+        # Who does all has nothing to take: each stage costs time in each round.
         ends = np.full(len(cohort), work.steps is None) & (steps == all_steps)
         batches = [b if by_itself else b.take(n) for b, n, by_itself in zip(batches, steps, ends)]
     return [not_rewritten(b) for b in batches]

@@ -144,12 +144,10 @@ class Meaning:
             if reason:
                 reasons[name] = reason
         if reasons:
-            listed = ", ".join(f"column {name!r} {reason}" for name, reason in reasons.items())
-            line = json.dumps([*(self.exclude or []), *reasons], ensure_ascii=False)
+            found = ", ".join(f"column {name!r} {reason}" for name, reason in reasons.items())
             raise DataError(
-                f"{where}: {listed}, so it looks like an identifier of the rows; write "
-                f"data.dataset.exclude: {line} to leave it out, or list all columns to learn from "
-                "under data.dataset.features"
+                f"{where}: {found}, so it looks like an identifier of the rows; "
+                f"{self._advice(list(reasons))}"
             )
 
     def _refuse_labels(self, table: TableColumns, features: Sequence[str], where: str) -> None:
@@ -162,9 +160,15 @@ class Meaning:
         ]
         if again:
             names = ", ".join(f"column {name!r}" for name in again)
-            line = json.dumps([*(self.exclude or []), *again], ensure_ascii=False)
             raise DataError(
                 f"{where}: {names} says the same as the label {self.labels[0]!r} in every row; "
-                f"write data.dataset.exclude: {line} to leave it out, or list all columns to "
-                "learn from under data.dataset.features"
+                f"{self._advice(again)}"
             )
+
+    def _advice(self, names: Sequence[str]) -> str:
+        """Returns what to write to leave these columns out, or to learn from them all the same."""
+        line = json.dumps([*(self.exclude or []), *names], ensure_ascii=False)
+        return (
+            f"write data.dataset.exclude: {line} to leave it out, or list all columns to learn "
+            "from under data.dataset.features"
+        )

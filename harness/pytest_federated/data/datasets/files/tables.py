@@ -9,18 +9,11 @@ from typing import Annotated, Any, Callable, Literal, Optional, Union
 
 from pydantic import Field
 
-from pytest_federated.data.datasets.dataset import (
-    Cache,
-    Dataset,
-    datasets,
-)
+from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
 from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.encoder import Encoder
-from pytest_federated.data.datasets.files.lines import (
-    Dialect,
-    read_header,
-)
+from pytest_federated.data.datasets.files.lines import Dialect, read_header
 from pytest_federated.data.datasets.files.meaning import Meaning
 from pytest_federated.data.datasets.files.missing import (
     Remedy,
