@@ -185,7 +185,7 @@ CANNOT_SAY = {
         r"must name at least 2 variants|must list variants, or lists"
     ),
     "numbers, lengths and names are compared": (
-        r"there are (clients 0 to )?\d+|that is no attacker|with the test fraction of|"
+        r"there are (clients 0 to )?\d+|that is no(body| attacker)|with the test fraction of|"
         r"^nothing is at least|"
         r"no such variant|^is not compared, as nothing is expected|"
         r"gives the same variant twice|is replaced by|cannot be trained by|"

@@ -284,6 +284,18 @@ def test_invalid_values_for_clients_are_named(
             )
             for more, left, least in (("", 4, "0.125"), (", unseen: 0.5", 2, "0.25"))
         ),
+        *(
+            (
+                clients(f"stragglers: {{kind: epochs, share: 0.1}}{more}"),
+                f"4: clients.stragglers.share: got 0.1; of {cohort} that is nobody, so no client "
+                f"would straggle; allowed: more than {least}",
+            )
+            for more, cohort, least in (
+                ("", "4 clients", "0.125"),
+                (", unseen: 0.5", "2 clients", "0.25"),
+                (", per_round: 1", "the one client", "0.5"),
+            )
+        ),
         pytest.param(
             split("kind: [iid]"),
             f"4: clients.split: got ['iid']; no such split; allowed: {SPLITS}",

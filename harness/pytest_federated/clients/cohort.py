@@ -206,9 +206,11 @@ def _with_attacks(
             f"clients.attacks: {kind(participation.attacks)} changes labels; these examples have "
             "numbers (task: regression)"
         )
-    is_attacker = attackers(participation.attacks, len(data.population), seed)[cohort.clients]
+    attacking = attackers(participation.attacks, len(data.population), seed)
+    is_attacker = attacking[cohort.clients]
     if effect.trigger is not None:
-        require_images(data, effect.trigger)
+        most = int(data.population.sizes[attacking].max(initial=0))
+        require_images(data, effect.trigger, most)
     rows = [
         _attacked(honest, effect, data.num_classes) if attacks else honest
         for honest, attacks in zip(cohort.rows, is_attacker)

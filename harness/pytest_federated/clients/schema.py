@@ -11,6 +11,7 @@ from pytest_federated.clients.attacks.attack import without_attackers
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.shares import share_of_none
 from pytest_federated.clients.stragglers.straggler import stragglers as straggling
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section, problem
@@ -49,7 +50,6 @@ class Clients(Partition):
         self._lists_every_client("dropout", dropouts, self.dropout)
         self._samples_clients()
         self._lists_no_unseen_clients()
-        self._has_attackers()
         if isinstance(self.per_round, float) and self.per_round > 1:
             raise problem("per_round", f"got {self.per_round}; a share is at most 1.0")
         if isinstance(self.per_round, int) and self.count and self.per_round > self.count:
@@ -64,6 +64,7 @@ class Clients(Partition):
                     f"got {self.per_round}; there are {self.count - unseen} clients that train, as "
                     f"{unseen} of {self.count} are unseen (clients.unseen)",
                 )
+        self._has_attackers_and_stragglers()
         return self
 
     def _lists_no_unseen_clients(self) -> None:
@@ -81,12 +82,18 @@ class Clients(Partition):
                     "which of them train",
                 )
 
-    def _has_attackers(self) -> None:
-        if self.attacks is None or self.count is None:
+    def _has_attackers_and_stragglers(self) -> None:
+        """Refuses shares that are nobody in any round, and would change nothing."""
+        if self.count is None:
             return
-        unseen = unseen_clients(self.unseen, self.count) if self.unseen else 0
-        if reason := without_attackers(self.attacks, self.count - unseen):
+        population = self.count - (unseen_clients(self.unseen, self.count) if self.unseen else 0)
+        if self.attacks is not None and (reason := without_attackers(self.attacks, population)):
             raise problem("attacks.share", reason)
+        if self.stragglers is not None:
+            share: float = self.stragglers.share  # type: ignore[attr-defined]  # see Stragglers
+            most = self.cohort_size(population)  # who dropped out or is not available leaves fewer
+            if reason := share_of_none(share, most, "nobody, so no client would straggle"):
+                raise problem("stragglers.share", reason)
 
     def _samples_clients(self) -> None:
         entry = samplers.entry(self.sampling)

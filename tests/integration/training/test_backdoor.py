@@ -119,3 +119,17 @@ def test_only_images_with_labels_have_backdoors(data: FederatedData) -> None:
             cohort(other)
     with pytest.raises(DataError, match=r"attacks\.target: got 3; there are labels 0 to 2"):
         cohort(data, target=3)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_a_trigger_in_no_image_is_refused(data: FederatedData, share: float) -> None:
+    who = attackers(attacks.parse({**BACKDOOR, "share": share}), 4, SEED)
+    most = int(data.population.sizes[who].max())
+    attacked, honest, _ = cohort(data, share=share, examples=1 / most)
+    changed = [np.any(a.y != b.y) or np.any(a.x != b.x) for a, b in zip(attacked.rows, honest.rows)]
+    assert any(changed)
+    with pytest.raises(
+        DataError, match=rf"attacks\.examples: got .*; no attacker has .* {most} ex"
+    ):
+        cohort(data, share=share, examples=0.99 / most)
+    cohort(data, share=0.0, examples=0.99 / most)

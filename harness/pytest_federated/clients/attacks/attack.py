@@ -14,6 +14,7 @@ from typing import Annotated, Any, Callable, Optional, Protocol
 import numpy as np
 from pydantic import Field
 
+from pytest_federated.clients.shares import share_of_none
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
@@ -149,13 +150,8 @@ def attackers(choice: Section, population: int, seed: int) -> np.ndarray:
 def without_attackers(choice: Section, population: int) -> str:
     """Says why the share of attackers is none of so many clients; empty where it is some, or 0."""
     share: float = choice.share  # type: ignore[attr-defined]  # see Attackers
-    if not share or round(share * population):
-        return ""
-    clients = "the one client" if population == 1 else f"{population} clients"
-    return (
-        f"got {share:g}; of {clients} that is no attacker, so the attack would have no effect; "
-        f"allowed: more than {0.5 / population:.3g}, or 0 for none"
-    )
+    reason = share_of_none(share, population, "no attacker, so the attack would have no effect")
+    return f"{reason}, or 0 for none" if reason else ""
 
 
 @functools.lru_cache(maxsize=8)

@@ -15,8 +15,11 @@ from pytest_federated.data.federation import FederatedData
 _KEY = "clients.attacks"
 
 
-def require_images(data: FederatedData, trigger: Trigger) -> None:
-    """Raises DataError unless the examples are images with a label, and the target is one."""
+def require_images(data: FederatedData, trigger: Trigger, most: int) -> None:
+    """Raises DataError unless the examples are images with labels, of which some get the trigger.
+
+    `most` is the number of examples of the attacker that has the most; 0 without attackers.
+    """
     x = data.train.x
     if data.task != "label" or x.dtype.names or len(x.shape) != 4:
         raise DataError(
@@ -27,18 +30,28 @@ def require_images(data: FederatedData, trigger: Trigger) -> None:
         raise DataError(
             f"{_KEY}.target: got {trigger.target}; there are labels 0 to {data.num_classes - 1}"
         )
+    if most and not _chosen(most, trigger).any():
+        raise DataError(
+            f"{_KEY}.examples: got {trigger.examples:g}; no attacker has more than {most} "
+            f"examples, of which that is none; allowed: at least {1 / most:.3g}"
+        )
 
 
 def poisoned(own: Examples, trigger: Trigger) -> Examples:
     """Returns an attacker's examples, in their order, with the trigger in evenly spaced ones."""
-    # 1e-9 more, as 10 * 0.3 may come out below 3.
-    so_far = np.floor(np.arange(len(own) + 1) * trigger.examples + 1e-9)
-    chosen = np.diff(so_far) > 0
+    chosen = _chosen(len(own), trigger)
     levels: Any = levels_of(own.x)
     images: Any = np.array(own.x if levels is None else levels)
     images[chosen] = trigger.stamp(images[chosen])
     labels = np.where(chosen, trigger.target, own.y).astype(own.y.dtype)
     return Examples(images if levels is None else GrayLevels(images), labels)
+
+
+def _chosen(examples: int, trigger: Trigger) -> np.ndarray:
+    """Returns which of so many examples get the trigger, bool (examples,)."""
+    # 1e-9 more, as 10 * 0.3 may come out below 3.
+    so_far = np.floor(np.arange(examples + 1) * trigger.examples + 1e-9)
+    return np.diff(so_far) > 0
 
 
 def triggered(data: FederatedData, trigger: Trigger) -> Examples:
