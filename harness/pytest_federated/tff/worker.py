@@ -20,7 +20,7 @@ from typing import IO, Any, Callable, Optional
 from pytest_federated.core.cores import cores
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.core.parent import ending_with_this
-from pytest_federated.tff.executors import CHANNEL_OPTIONS
+from pytest_federated.tff.calls import CHANNEL_OPTIONS
 from pytest_federated.tff.imports import log_level, missing
 from pytest_federated.tff.internals import worker_binary
 from pytest_federated.tff.port import WorkerPort, has_other_addresses
