@@ -56,28 +56,26 @@ class Executor:
         request = self._messages.GetExecutorRequest(cardinalities=cardinalities)
         self._executor = calls.GetExecutor(request).executor
         self._sent: dict[int, tuple[Any, Any]] = {}  # by id, with the object that has it
+        self._done_with: list[Any] = []
 
     def call(self, computation: Any, argument: Any) -> Any:
         """Returns the message with the result of a compiled computation.
 
         `argument` is the request to create it, or None.
         """
-        references = []
         if argument is not None:
             argument.executor.CopyFrom(self._executor)
-            references.append(self._calls.CreateValue(argument).value_ref)
+            self._done_with.append(self._calls.CreateValue(argument).value_ref)
         request = self._messages.CreateCallRequest(
             executor=self._executor,
             function_ref=self._reference(computation),
-            argument_ref=references[0] if references else None,
+            argument_ref=None if argument is None else self._done_with[-1],
         )
         result = self._calls.CreateCall(request).value_ref
-        # The worker itself keeps the argument until it has computed.
-        self._forget(references)
+        self._free()  # the last result, and the argument, which the worker holds until it is done
+        self._done_with.append(result)
         request = self._messages.ComputeRequest(executor=self._executor, value_ref=result)
-        computed = self._calls.Compute(request).value
-        self._forget([result])
-        return computed
+        return self._calls.Compute(request).value
 
     def _reference(self, computation: Any) -> Any:
         """Returns the worker's name for a computation, which is sent once, not for each call."""
@@ -89,11 +87,15 @@ class Executor:
             self._sent[id(computation)] = known
         return known[1]
 
-    def _forget(self, references: Sequence[Any]) -> None:
-        """Has the worker free values; nobody waits for its answer."""
-        if references:
+    def _free(self) -> None:
+        """Has the worker free values, while it computes."""
+        import grpc
+
+        if self._done_with:
+            references, self._done_with = self._done_with, []
             request = self._messages.DisposeRequest(executor=self._executor, value_ref=references)
-            self._calls.Dispose.future(request, timeout=_DISPOSE_SECONDS)
+            with contextlib.suppress(grpc.RpcError):  # a courtesy: the worker may be gone
+                self._calls.Dispose(request, timeout=_DISPOSE_SECONDS)
 
     @property
     def is_full(self) -> bool:

@@ -218,7 +218,7 @@ def test_an_argument_is_sent_by_one_call(tff: Any, monkeypatch: pytest.MonkeyPat
     counted = Counted(executor._calls)
     monkeypatch.setattr(executor, "_calls", counted)
     assert total(2, [3]) == 5
-    assert counted.made == ["CreateValue", "CreateCall", "Dispose", "Compute", "Dispose"]
+    assert counted.made == ["CreateValue", "CreateCall", "Dispose", "Compute"]
 
 
 class Pair(NamedTuple):
