@@ -210,8 +210,9 @@ def environment(threads: Optional[int]) -> dict[str, str]:
     """Returns the environment variables of a worker; `threads` limits its compute threads."""
     return {
         # Heaps of glibc, by default up to eight for each core. Each keeps the most that it ever
-        # needed, so over many models the worker would grow although it holds no more.
-        "MALLOC_ARENA_MAX": str(threads or cores()),
+        # needed, so over many models the worker would grow although it holds no more. With one for
+        # each core two threads that compute may get the same, and wait for each other.
+        "MALLOC_ARENA_MAX": str(2 * (threads or cores())),
         # A call computes in the thread that it came in by. Otherwise TensorFlow hands each graph to
         # threads of its own, which takes a tenth to a third of the time of a small round.
         "TF_NUM_INTEROP_THREADS": "-1",
