@@ -14,15 +14,15 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from pytest_federated.tff.internals import (
     cardinalities_message,
     number_of_clients,
-    read_value,
+    value_reader,
+    value_writer,
     worker_calls,
     worker_messages,
-    write_value,
 )
 
 MAX_MESSAGE_BYTES = 2_000_000_000
@@ -82,7 +82,7 @@ class Executor:
         known = self._sent.get(id(computation))
         if known is None:
             request = self._messages.CreateValueRequest(executor=self._executor)
-            write_value(request.value, computation, computation.type_signature)
+            value_writer(computation.type_signature)(request.value, computation)
             known = computation, self._calls.CreateValue(request).value_ref
             self._sent[id(computation)] = known
         return known[1]
@@ -107,6 +107,31 @@ class Executor:
             request = self._messages.DisposeExecutorRequest(executor=self._executor)
             with contextlib.suppress(Exception):  # a courtesy: the worker may be gone
                 self._calls.DisposeExecutor(request, timeout=_DISPOSE_SECONDS)
+
+
+class _Form(NamedTuple):
+    """A computation, ready to be called.
+
+    Attributes:
+        computation: as it was traced.
+        compiled: as workers execute it.
+        write: writes an argument to a message; None where it takes none.
+        read: returns the result that a message says.
+
+    """
+
+    computation: Any
+    compiled: Any
+    write: Any
+    read: Callable[[Any], Any]
+
+    @classmethod
+    def of(cls, computation: Any, compiled: Any) -> _Form:
+        parameter = compiled.type_signature.parameter
+        # Compiled, a computation has lost the Python classes of its result.
+        read = value_reader(computation.type_signature.result)
+        write = None if parameter is None else value_writer(parameter)
+        return cls(computation, compiled, write, read)
 
 
 def calling_context(
@@ -134,7 +159,7 @@ def calling_context(
             self._executors: OrderedDict[int, Executor] = OrderedDict()
             self._compile = functools.lru_cache(_MAX_COMPILED)(compiler)
             # By id, as a computation's hash is that of all that it says.
-            self._compiled: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
+            self._forms: OrderedDict[int, _Form] = OrderedDict()
 
         def invoke(self, comp: Any, arg: Any = None) -> Any:
             """Runs a computation.
@@ -156,28 +181,28 @@ def calling_context(
                 return self._invoked(comp, arg)
 
         def _invoked(self, computation: Any, value: Any) -> Any:
-            compiled = self._compiled_form(computation)
+            form = self._form(computation)
             argument, clients = None, 0
             if value is not None:
-                kind = compiled.type_signature.parameter
                 argument = messages.CreateValueRequest()
-                write_value(argument.value, value, kind)
-                clients = number_of_clients(value, kind)
+                form.write(argument.value, value)
+                clients = number_of_clients(value, form.compiled.type_signature.parameter)
             try:
-                result = self._executor(clients).call(compiled, argument)
+                result = self._executor(clients).call(form.compiled, argument)
             except BaseException:
                 self._executors.pop(clients, None)
                 raise
-            # Compiled, it has lost the Python classes of its result.
-            return read_value(result, computation.type_signature.result)
+            return form.read(result)
 
-        def _compiled_form(self, computation: Any) -> Any:
-            known = self._compiled.get(id(computation))
-            if known is None:
-                known = self._compiled[id(computation)] = computation, self._compile(computation)
-                if len(self._compiled) > _MAX_COMPILED:
-                    self._compiled.popitem(last=False)
-            return known[1]
+        def _form(self, computation: Any) -> _Form:
+            form = self._forms.get(id(computation))
+            if form is None:
+                form = self._forms[id(computation)] = _Form.of(
+                    computation, self._compile(computation)
+                )
+                if len(self._forms) > _MAX_COMPILED:
+                    self._forms.popitem(last=False)
+            return form
 
         def _executor(self, clients: int) -> Executor:
             channel = connect()
@@ -197,7 +222,7 @@ def calling_context(
             """Gives up what was compiled and sent, here and in the worker."""
             with self._lock:
                 self._executors.clear()
-                self._compiled.clear()
+                self._forms.clear()
                 self._compile.cache_clear()
 
     return Context()

@@ -13,7 +13,7 @@ import random
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,71 +90,105 @@ def number_of_clients(value: Any, type_spec: Any) -> int:
     return cardinalities_utils.infer_cardinalities(value, type_spec).get(tff.CLIENTS, 0)
 
 
-def write_value(message: Any, value: Any, type_spec: Any) -> None:
-    """Writes a value to a `Value` message of TFF.
+def value_writer(type_spec: Any) -> Callable[[Any, Any], None]:
+    """Returns a function that writes a value of a type to a `Value` message of TFF.
 
     With the same contents as `tff.framework.serialize_value`, which copies the message at each
-    level of its nesting, and traces each array. That one writes what is neither an array nor made
-    of arrays.
+    level of its nesting, and looks at the type of each array in each round. That one writes what is
+    neither an array nor made of arrays.
 
-    Raises:
-        TypeError: the value is not of this type.
+    The function raises TypeError if the value is not of this type.
     """
     import tensorflow_federated as tff
+    from tensorflow_federated.python.core.impl.compiler import array
     from tensorflow_federated.python.core.impl.types import dtype_utils, type_serialization
 
-    if isinstance(type_spec, tff.FederatedType) and (type_spec.all_equal or type(value) is list):
-        members: Any = [value] if type_spec.all_equal else value
-        message.federated.type.CopyFrom(type_serialization.serialize_type(type_spec).federated)
-        for member in members:
-            write_value(message.federated.value.add(), member, type_spec.member)
-    elif isinstance(type_spec, tff.StructType):
-        names_and_types = tff.structure.to_elements(type_spec)
-        elements = _elements(value, [name for name, _ in names_and_types])
-        if elements is None:
-            raise TypeError(f"{value!r:.200} is no value of the type {type_spec}")
-        message.struct.SetInParent()
-        for (name, element_type), element in zip(names_and_types, elements):
-            part = message.struct.element.add()
-            if name:
-                part.name = name
-            write_value(part.value, element, element_type)
-    elif (
-        isinstance(type_spec, tff.TensorType)
-        and isinstance(value, np.ndarray)
-        and value.ndim == len(type_spec.shape or ())
-        and value.ndim
-        and value.dtype == type_spec.dtype
-        and value.dtype.kind in "biuf"
-        and all(size in (None, own) for size, own in zip(type_spec.shape or (), value.shape))
-    ):
-        message.array.dtype = dtype_utils.to_proto(value.dtype.type)
-        message.array.shape.dim.extend(value.shape)
-        message.array.content = value.tobytes()
-    else:
+    def write_as_tff(message: Any, value: Any) -> None:
         value = tff.tensorflow.transform_args(value)
         message.CopyFrom(tff.framework.serialize_value(value, type_spec)[0])
 
+    if isinstance(type_spec, tff.FederatedType):
+        header = type_serialization.serialize_type(type_spec).federated
+        is_all_equal, write_member = type_spec.all_equal, value_writer(type_spec.member)
 
-def _elements(value: Any, names: list[Optional[str]]) -> Optional[list[Any]]:
-    """Returns what a struct is made of; None if these are not so many, or have other names."""
+        def write_federated(message: Any, value: Any) -> None:
+            if not is_all_equal and type(value) is not list:
+                write_as_tff(message, value)
+                return
+            message.federated.type.CopyFrom(header)
+            for member in [value] if is_all_equal else value:
+                write_member(message.federated.value.add(), member)
+
+        return write_federated
+
+    if isinstance(type_spec, tff.StructType):
+        names = tuple(tff.structure.name_list_with_nones(type_spec))
+        writers = [value_writer(of_element) for of_element in type_spec]
+
+        def write_struct(message: Any, value: Any) -> None:
+            message.struct.SetInParent()
+            add = message.struct.element.add
+            for name, write, element in zip(names, writers, _elements(value, names, type_spec)):
+                part = add()
+                if name:
+                    part.name = name
+                write(part.value, element)
+
+        return write_struct
+
+    if not isinstance(type_spec, tff.TensorType) or type_spec.dtype.kind not in "biuf":
+        return write_as_tff
+    dtype, shape, number = (
+        type_spec.dtype,
+        type_spec.shape,
+        dtype_utils.to_proto(type_spec.dtype.type),
+    )
+
+    def write_tensor(message: Any, value: Any) -> None:
+        if not isinstance(value, (np.ndarray, np.generic)) or value.dtype != dtype:
+            write_as_tff(message, value)
+        elif not shape and shape is not None and value.shape == ():
+            message.array.CopyFrom(array.to_proto(value, dtype_hint=dtype.type))
+        elif shape and _fits(value.shape, shape):
+            message.array.dtype = number
+            message.array.shape.dim.extend(value.shape)
+            message.array.content = value.tobytes()
+        else:
+            write_as_tff(message, value)
+
+    return write_tensor
+
+
+def _fits(own: Sequence[int], shape: Sequence[Optional[int]]) -> bool:
+    """Returns whether an array of this shape has a shape with open dimensions."""
+    return len(own) == len(shape) and all(n in (None, m) for n, m in zip(shape, own))
+
+
+def _elements(value: Any, names: Sequence[Optional[str]], type_spec: Any) -> Sequence[Any]:
+    """Returns what a struct is made of.
+
+    Raises:
+        TypeError: these are not so many as the names, or they have others.
+    """
     import tensorflow_federated as tff
 
-    if type(value) is OrderedDict:
+    if isinstance(value, (tuple, list)):
+        elements: Sequence[Any] = value
+    elif type(value) is OrderedDict:
         elements = list(value.values())
-    elif isinstance(value, (tuple, list)):
-        elements = list(value)
     else:
         struct = tff.structure.from_container(value)
-        own = tff.structure.name_list_with_nones(struct)
         elements = list(struct)
+        own = tff.structure.name_list_with_nones(struct)
         if any(name not in (None, expected) for name, expected in zip(own, names)):
-            return None
-    return elements if len(elements) == len(names) else None
+            elements = []
+    if len(elements) != len(names):
+        raise TypeError(f"{value!r:.200} is no value of the type {type_spec}")
+    return elements
 
 
-def read_value(message: Any, type_spec: Any) -> Any:
-    """Returns what a `Value` message of TFF says, in the Python containers of its type.
+def value_reader(type_spec: Any) -> Callable[[Any], Any]:
+    """Returns a function that reads a `Value` message of TFF, in the Python containers of a type.
 
     As `tff.framework.deserialize_value` reads it, which traces each array. That one reads what is
     neither an array nor made of arrays.
@@ -163,33 +197,45 @@ def read_value(message: Any, type_spec: Any) -> Any:
     from tensorflow_federated.python.core.impl.compiler import array
     from tensorflow_federated.python.core.impl.types import type_conversions
 
-    if isinstance(type_spec, tff.FederatedType) and message.federated.value:
-        members = message.federated.value
-        if type_spec.all_equal:
-            return read_value(members[0], type_spec.member)
-        return [read_value(member, type_spec.member) for member in members]
+    def read_as_tff(message: Any) -> Any:
+        value, _ = tff.framework.deserialize_value(message, type_spec)
+        value = type_conversions.type_to_py_container(value, type_spec)
+        return tff.tensorflow.transform_result(value)
+
+    if isinstance(type_spec, tff.FederatedType):
+        is_all_equal, read_member = type_spec.all_equal, value_reader(type_spec.member)
+
+        def read_federated(message: Any) -> Any:
+            members = message.federated.value
+            if not members:
+                return read_as_tff(message)
+            return read_member(members[0]) if is_all_equal else [read_member(m) for m in members]
+
+        return read_federated
+
     if isinstance(type_spec, tff.StructType):
-        names_and_types = tff.structure.to_elements(type_spec)
-        names = [name for name, _ in names_and_types if name]
-        parts = message.struct.element
-        if len(parts) == len(names_and_types) and len(names) in (0, len(parts)):
-            elements = [read_value(p.value, t) for p, (_, t) in zip(parts, names_and_types)]
-            container = type_spec.python_container or (OrderedDict if names else tuple)
-            if _takes_keywords(container):
+        all_names = tff.structure.name_list_with_nones(type_spec)
+        names = [name for name in all_names if name]
+        readers = [value_reader(of_element) for of_element in type_spec]
+        container: Any = type_spec.python_container or (OrderedDict if names else tuple)
+        takes_keywords = hasattr(container, "_fields") or hasattr(container, "__attrs_attrs__")
+
+        def read_struct(message: Any) -> Any:
+            parts = message.struct.element
+            if len(parts) != len(readers):
+                return read_as_tff(message)
+            elements = [read(part.value) for read, part in zip(readers, parts)]
+            if takes_keywords:
                 return container(**dict(zip(names, elements)))
             return container(zip(names, elements) if names else elements)
-    if isinstance(type_spec, tff.TensorType):
-        is_one = not type_spec.shape or type_spec.dtype.type is np.str_
-        return (array.from_proto if is_one else array.from_proto_content)(message.array)
-    value, _ = tff.framework.deserialize_value(message, type_spec)
-    value = type_conversions.type_to_py_container(value, type_spec)
-    return tff.tensorflow.transform_result(value)
 
+        return read_struct if len(names) in (0, len(readers)) else read_as_tff
 
-@cache
-def _takes_keywords(container: Any) -> bool:
-    """Returns whether a class is made from its fields by name, as named tuples and attrs are."""
-    return hasattr(container, "_fields") or hasattr(container, "__attrs_attrs__")
+    if not isinstance(type_spec, tff.TensorType):
+        return read_as_tff
+    is_one = not type_spec.shape or type_spec.dtype.type is np.str_
+    read_array = array.from_proto if is_one else array.from_proto_content
+    return lambda message: read_array(message.array)
 
 
 # --- The compiler

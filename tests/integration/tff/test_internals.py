@@ -274,7 +274,7 @@ def test_values_are_written_as_tff_writes_them(is_all_equal: bool, tff: Any) -> 
     message, member, value = new_message(), nested_type(tff), nested_value()
     given: Any = value if is_all_equal else [value, value]
     kind = tff.StructType([("all", tff.FederatedType(member, tff.CLIENTS, is_all_equal)), member])
-    internals.write_value(message, (given, value), kind)
+    internals.value_writer(kind)(message, (given, value))
     assert message == tff.framework.serialize_value((given, value), kind)[0]
 
 
@@ -300,14 +300,14 @@ def test_values_are_read_as_tff_reads_them(is_all_equal: bool, tff: Any) -> None
     message = tff.framework.serialize_value((given, value), kind)[0]
     expected = tff.framework.deserialize_value(message, kind)[0]
     expected = type_conversions.type_to_py_container(expected, kind)
-    assert outline(internals.read_value(message, kind)) == outline(expected)
+    assert outline(internals.value_reader(kind)(message)) == outline(expected)
 
 
 def test_what_is_partly_named_cannot_be_read_either_way(tff: Any) -> None:
     kind = tff.StructType([("one", np.int32), np.int32])
     message = tff.framework.serialize_value(tff.structure.Struct([("one", 1), (None, 2)]), kind)[0]
     with pytest.raises(ValueError, match="mix of named and unnamed"):
-        internals.read_value(message, kind)
+        internals.value_reader(kind)(message)
 
 
 @pytest.mark.usefixtures("running")
@@ -337,7 +337,7 @@ def test_a_value_of_another_type_is_refused_as_by_tff(tff: Any) -> None:
         with pytest.raises(TypeError):
             tff.framework.serialize_value(value, kind)
         with pytest.raises(TypeError):
-            internals.write_value(new_message(), value, kind)
+            internals.value_writer(kind)(new_message(), value)
 
 
 def test_ping_method_is_needed_while_no_public_stub_can_ping(tff: Any) -> None:
