@@ -230,8 +230,8 @@ def forget_compiled() -> None:
     caches: list[Any] = [type_serialization._type_serialization_cache]
     for one in [*caches, *computation_types._intern_pool.values()]:
         one.clear()
-    for module in list(sys.modules.values()):
-        forget_traces(list(getattr(module, "__dict__", {}).values()))
+    modules = list(sys.modules.values())
+    forget_traces(one for m in modules for one in list(getattr(m, "__dict__", {}).values()))
 
 
 def forget_traces(objects: Iterable[Any]) -> None:
