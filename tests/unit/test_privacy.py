@@ -181,7 +181,7 @@ def scenario(
     return example_scenario(
         seeds=[0],
         clients={"count": 4, "sampling": sampling, **clients},
-        training={"rounds": 1, "aggregator": aggregator, **chosen},
+        training={"rounds": 1, "local_epochs": 2, "aggregator": aggregator, **chosen},
         expect=expect or {},
     )
 

@@ -63,6 +63,14 @@ samplers = Registry(
 )
 
 
+def largest_cohort(sampling: Section, population: int, size: int) -> int:
+    """Returns how many of a `population` of clients a round has at most, if asked for `size`.
+
+    Who is not available, or drops out, leaves fewer.
+    """
+    return population if samplers.entry(sampling).spec.accounting == "poisson" else size
+
+
 def draw(
     sampling: Section, population: Population, size: int, seed: int, round_number: int
 ) -> np.ndarray:
