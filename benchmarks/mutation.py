@@ -382,6 +382,7 @@ Places = dict[tuple[str, str, int], list[FunctionType]]  # by file, name and fir
 
 def held_functions(files: set[Path]) -> Places:
     """Returns all function objects of these files, wherever they are held."""
+    gc.unfreeze()  # the plugin freezes what it has read, which would not be listed
     names, found = {str(file) for file in files}, defaultdict(list)
     for one in gc.get_objects():
         if type(one) is FunctionType and one.__code__.co_filename in names:
