@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from example_data import NO_CACHE, federation
 from pytest_federated.clients.cohort import cohort_of_round
+from pytest_federated.clients.sampling.sampler import draw, largest_cohort, samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.shares import least, share_of_none
@@ -68,13 +69,36 @@ def test_stragglers_that_may_do_less_are_not(
     assert problems(slow(kind, "", settings)) == []
 
 
-@pytest.mark.parametrize(("sampling", "refused"), [("uniform", True), ("poisson", False)])
+@pytest.mark.parametrize(
+    ("sampling", "share", "cohort"),
+    [
+        ("per_round: 2, sampling: uniform", 0.3, ""),
+        ("per_round: 2, sampling: uniform", 0.2, "2 clients"),
+        ("per_round: 2, sampling: poisson", 0.2, ""),
+        ("sampling: {kind: cyclic, blocks: 3}", 0.3, ""),
+        ("sampling: {kind: cyclic, blocks: 3}", 0.2, "2 clients"),
+        ("per_round: 1, sampling: {kind: cyclic, blocks: 3}", 0.3, "the one client"),
+        ("sampling: {kind: fixed, cohorts: [[0], [1, 2, 3], []]}", 0.2, ""),
+        ("sampling: {kind: fixed, cohorts: [[0], [1, 2, 3], []]}", 0.1, "3 clients"),
+        ("sampling: {kind: fixed, cohorts: [[]]}", 0.1, ""),
+    ],
+)
 def test_a_share_is_that_of_the_largest_cohort(
-    problems: Callable[..., list[str]], sampling: str, refused: bool
+    problems: Callable[..., list[str]], sampling: str, share: float, cohort: str
 ) -> None:
-    """A cohort of Poisson sampling may have more clients than `per_round`."""
-    keys = f"per_round: 2, sampling: {sampling}, stragglers: {{kind: steps, share: 0.2}}"
-    assert bool(problems(clients(keys))) == refused
+    found = problems(clients(f"{sampling}, stragglers: {{kind: steps, share: {share}}}"))
+    assert len(found) == bool(cohort)
+    assert all(f"of {cohort} that is nobody" in problem for problem in found)
+
+
+@pytest.mark.parametrize("name", [n for n in samplers.names() if n != "trace"])
+def test_no_cohort_is_larger_than_the_largest(name: str) -> None:
+    keys = {"cyclic": {"blocks": 3}, "fixed": {"cohorts": [[0], [1, 2, 3]]}}.get(name, {})
+    sampling = samplers.parse({"kind": name, **keys})
+    population = federation([5] * 10, 0).population
+    drawn = [len(draw(sampling, population, 6, 0, number)) for number in range(1, 200)]
+    assert max(drawn) <= largest_cohort(sampling, 10, 6)
+    assert max(drawn) >= largest_cohort(sampling, 10, 6) - 1  # all of Poisson's rarely come
 
 
 @pytest.mark.parametrize("side", ["client_optimizer", "server_optimizer"])
