@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from pytest_federated.data.datasets.rows import GrayLevels
 def _read(path: Path) -> Examples:
     with gzip.open(path, "rt") as lines:
         table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)  # five times as fast as float32
-    levels = table[:, :-1].reshape(-1, 28, 28, 1)
+    levels: Any = table[:, :-1].reshape(-1, 28, 28, 1)
     return Examples(GrayLevels(levels), table[:, -1].astype(np.int32))
 
 
