@@ -19,7 +19,7 @@ import forked_programs
 import pytest
 from _pytest import config as pytest_config
 from _pytest import fixtures
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
 # The slowest test files, slowest first.
@@ -72,11 +72,13 @@ _DEFAULT_THRESHOLDS = gc.get_threshold()
 gc.set_threshold(20_000, 20, 20)
 
 # How many examples Hypothesis tries for each property. CI runs the fast tests once with
-# --hypothesis-profile=thorough; "search" looks for what these two never tried. No deadline: it
-# would depend on the machine. Derandomized: a commit passes or fails for good.
-settings.register_profile("quick", max_examples=10, deadline=None, derandomize=True)
-settings.register_profile("thorough", max_examples=50, deadline=None, derandomize=True)
-settings.register_profile("search", max_examples=1000, deadline=None)
+# --hypothesis-profile=thorough; "search" looks for what these two never tried. No deadline, and
+# no limit to how long it takes to draw examples: they would depend on the machine, and on what else
+# it does. Derandomized: a commit passes or fails for good.
+_UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", max_examples=10, derandomize=True, **_UNTIMED)
+settings.register_profile("thorough", max_examples=50, derandomize=True, **_UNTIMED)
+settings.register_profile("search", max_examples=1000, **_UNTIMED)
 settings.load_profile("quick")
 # Hypothesis also draws constants that it reads in the modules imported so far, which depend on the
 # tests that ran before in the same process.

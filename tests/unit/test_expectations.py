@@ -347,7 +347,7 @@ def test_the_gain_over_local_compares_with_clients_that_all_trained(file: Any) -
     (plain,) = load_file(file(text))
     taking_part = (
         "per_round: 1, sampling: with_replacement, dropout: {rate: 0.5}, "
-        "stragglers: {kind: epochs, share: 1.0}, attacks: {kind: label_flip, share: 0.25}"
+        "stragglers: {kind: steps, share: 1.0}, attacks: {kind: label_flip, share: 0.25}"
     )
     (some,) = load_file(file(text.replace("count: 4", f"count: 4, {taking_part}")))
     alone = compared(some)["gain_over_local"]

@@ -181,7 +181,7 @@ def scenario(
     return example_scenario(
         seeds=[0],
         clients={"count": 4, "sampling": sampling, **clients},
-        training={"rounds": 1, "aggregator": aggregator, **chosen},
+        training={"rounds": 1, "local_epochs": 2, "aggregator": aggregator, **chosen},
         expect=expect or {},
     )
 
@@ -226,8 +226,8 @@ TRACE = {"kind": "trace", "trace": "a.csv"}
 BY_SIZE = {"kind": "by_size", "replacement": False}
 DISPLACES = "with {} sampling one client can change which others take part, and {} does not"
 STRAGGLES = "one client can change which others straggle; leave clients.stragglers out"
-EPOCHS = {"kind": "epochs", "share": 0.5}
-TOGETHER = {"kind": "mine", "share": 0.5}
+EPOCHS = {"kind": "epochs", "share": 0.6}
+TOGETHER = {"kind": "mine", "share": 0.6}
 
 
 @pytest.mark.usefixtures("of_a_user")

@@ -13,8 +13,12 @@ from pytest_federated.clients.attacks.attack import Attack, attack, attackers
 from pytest_federated.clients.attacks.poisoning import poisoned, require_images
 from pytest_federated.clients.dropout.dropout import stays
 from pytest_federated.clients.participation import Participation
-from pytest_federated.clients.sampling.sampler import draw
-from pytest_federated.clients.stragglers.straggler import slow_down
+from pytest_federated.clients.sampling.sampler import draw, largest_cohort
+from pytest_federated.clients.stragglers.straggler import (
+    doing_all,
+    slow_down,
+    without_stragglers,
+)
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
@@ -55,6 +59,10 @@ class LocalWork(NamedTuple):
         if self.steps is not None:
             return np.where(sizes > 0, self.steps, 0)
         return -(-sizes // self.batch_sizes(sizes)) * self.epochs
+
+    def most_steps(self, examples: int = ALL) -> int:
+        """Returns the local steps of a client with so many examples, by default more than any."""
+        return int(self.steps_of(np.array([examples]))[0])
 
     def batch_sizes(self, sizes: np.ndarray) -> np.ndarray:
         """Returns the examples in a batch of clients with so many examples, int (n,) both."""
@@ -160,6 +168,12 @@ def cohort_of_round(
     steps = work.steps_of(data.sizes[clients])
     slow = np.zeros(len(clients), bool)
     if participation.stragglers is not None:
+        most = largest_cohort(participation.sampling, len(population), size)
+        if reason := without_stragglers(participation.stragglers, most):
+            raise DataError(f"clients.stragglers.share: {reason}")
+        most_steps = work.most_steps(int(data.sizes.max()))
+        if reason := doing_all(participation.stragglers, most_steps, work.epochs):
+            raise DataError(f"clients.stragglers: {reason}")
         steps, slow = slow_down(participation.stragglers, steps, work.epochs, seed, round_number)
         if participation.stragglers.drop:  # type: ignore[attr-defined]  # of every kind of straggler
             clients, steps, slow = clients[~slow], steps[~slow], slow[~slow]

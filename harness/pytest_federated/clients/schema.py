@@ -10,9 +10,9 @@ from pytest_federated.clients.attacks.attack import attacks as attack_registry
 from pytest_federated.clients.attacks.attack import without_attackers
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.participation import Participation
-from pytest_federated.clients.sampling.sampler import samplers
-from pytest_federated.clients.shares import share_of_none
+from pytest_federated.clients.sampling.sampler import largest_cohort, samplers
 from pytest_federated.clients.stragglers.straggler import stragglers as straggling
+from pytest_federated.clients.stragglers.straggler import without_stragglers
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.data.schema import Partition, unseen_clients
@@ -90,9 +90,8 @@ class Clients(Partition):
         if self.attacks is not None and (reason := without_attackers(self.attacks, population)):
             raise problem("attacks.share", reason)
         if self.stragglers is not None:
-            share: float = self.stragglers.share  # type: ignore[attr-defined]  # see Stragglers
-            most = self.cohort_size(population)  # who dropped out or is not available leaves fewer
-            if reason := share_of_none(share, most, "nobody, so no client would straggle"):
+            most = largest_cohort(self.sampling, population, self.cohort_size(population))
+            if reason := without_stragglers(self.stragglers, most):
                 raise problem("stragglers.share", reason)
 
     def _samples_clients(self) -> None:

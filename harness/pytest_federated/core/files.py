@@ -6,11 +6,18 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO
+
+# How the names end of what is being written; nobody else's files have such names.
+_PARTIAL = ".federated~"
+_ABANDONED = 24 * 3600  # seconds without a change, after which nobody is writing it any more
+_swept: set[Path] = set()
 
 
 class UnfitFileError(OSError):
@@ -88,7 +95,8 @@ def replacing(path: Path) -> Generator[IO[bytes], None, None]:
     may do so at once.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _sweep(path.parent)
+    handle, name = tempfile.mkstemp(_PARTIAL, f".{path.name}.", path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -98,6 +106,33 @@ def replacing(path: Path) -> Generator[IO[bytes], None, None]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def staging_folder(folder: Path, name: str) -> Path:
+    """Makes a temporary folder in `folder`, which is made if needed; whoever asks removes it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    return Path(tempfile.mkdtemp(_PARTIAL, f"{name}-", folder))
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what processes that were killed left in a folder; once in the life of this one."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    oldest = time.time() - _ABANDONED
+    with contextlib.suppress(OSError):  # of another user, or removed by another process
+        for path in [path for path in folder.iterdir() if path.name.endswith(_PARTIAL)]:
+            if max(file.lstat().st_mtime for file in (path, *path.rglob("*"))) >= oldest:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ from pytest_federated.report.tables.verdicts import (
 )
 from pytest_federated.report.tuned import tuned_text
 from pytest_federated.results.record import Result
-from pytest_federated.running.pipeline import run_plan
+from pytest_federated.running import pipeline
 from pytest_federated.running.plan import Plan
 from pytest_federated.scenario.case import Case
 from pytest_federated.tff.imports import be_loud
@@ -88,7 +88,7 @@ def execute(config: pytest.Config, planned: Plan, *observers: Observer) -> Resul
     session, case = session_options(config), planned.case
     tracking = [TensorBoard(session.tensorboard, case.id)] if session.tensorboard else []
     try:
-        result = run_plan(planned, run_options(config), [*tracking, *observers])
+        result = pipeline.run_plan(planned, run_options(config), [*tracking, *observers])
     except DataUnavailable as missing:
         if session.strict:
             raise
@@ -102,6 +102,16 @@ def execute(config: pytest.Config, planned: Plan, *observers: Observer) -> Resul
     if session.mlflow:
         log_to_mlflow(result, session.mlflow)
     return result
+
+
+def needs_all_rounds(config: pytest.Config, planned: Plan) -> str:
+    """Says why ``--fed-early-stop`` does not end a plan; empty where it may, or is not given."""
+    session = session_options(config)
+    if not session.early_stop:
+        return ""
+    if session.compares:
+        return "compared with baselines" if not session.against else "compared with a revision"
+    return pipeline.needs_all_rounds(planned, run_options(config))
 
 
 def _skipped(case: Case, reason: str, message: str = "") -> Result:

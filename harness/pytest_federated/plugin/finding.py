@@ -25,6 +25,7 @@ _NAMED = pytest.StashKey[frozenset[str]]()
 _FIRST = pytest.StashKey[dict[str, Path]]()  # by the path without links
 _SKIPPED = pytest.StashKey[dict[Path, str]]()
 _MOST_SHOWN = 20
+_UNMATCHED = "no pattern of fed_files is for it"
 _IGNORED = "ignored (norecursedirs, collect_ignore, --ignore, a venv)"
 
 
@@ -39,8 +40,7 @@ def is_scenario_file(path: Path, config: pytest.Config) -> bool:
     is_named = os.path.realpath(path) in _named(config)
     if not (is_named or _is_expected(path, config)):
         if may_hold_scenarios(path) and looks_like_scenarios(path):
-            patterns = " ".join(config.getini("fed_files"))
-            _skip(config, path, f"no pattern of fed_files is for it ({patterns})")
+            _skip(config, path, _UNMATCHED)
         return False
     if is_hidden(path) and not is_named:
         _skip(config, path, "its name begins with a dot")
@@ -93,7 +93,8 @@ def files_to_read(config: pytest.Config) -> Iterator[Path]:
 def skipped_files(config: pytest.Config) -> list[str]:
     """Returns a line for each file that seems to hold scenarios and is not read.
 
-    Several files of a folder that pytest is told to ignore have two lines together.
+    Several files of a folder that pytest is told to ignore have two lines together, and the
+    patterns of `fed_files` come once, after the files that they are not for.
     """
     skipped = sorted(config.stash.setdefault(_SKIPPED, {}).items())
     ignored = Counter(path.parent for path, why in skipped if why == _IGNORED)
@@ -109,8 +110,11 @@ def skipped_files(config: pytest.Config) -> list[str]:
             f"not read: {name}: {ignored[folder]} files that pytest is told to ignore;\n"
             f"  to run them: pytest {name} (unless by --ignore or collect_ignore)"
         )
-    left = len(lines) - _MOST_SHOWN
-    return lines if left <= 0 else [*lines[:_MOST_SHOWN], f"not read: {left} other file(s)"]
+    if (left := len(lines) - _MOST_SHOWN) > 0:
+        lines = [*lines[:_MOST_SHOWN], f"not read: {left} other file(s)"]
+    if unmatched := [place for place, line in enumerate(lines) if line.endswith(_UNMATCHED)]:
+        lines[unmatched[-1]] += f"\n  fed_files: {' '.join(config.getini('fed_files'))}"
+    return lines
 
 
 def ignored_files(config: pytest.Config) -> list[Path]:

@@ -80,7 +80,7 @@ class ScenarioItem(pytest.Item):
             submit(self.plan, run_options(self.config))
 
     def runtest(self) -> None:
-        from pytest_federated.plugin.execution import enforce, execute, strictly
+        from pytest_federated.plugin.execution import enforce, execute, needs_all_rounds, strictly
 
         with self._user_folders():
             with ProgressBar(self.config, self.plan) as progress:
@@ -91,6 +91,8 @@ class ScenarioItem(pytest.Item):
         self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]
         self.user_properties.append(("fed_trainings", self.result.trainings))
         self.user_properties.append(("fed_reused_trainings", self.result.reused))
+        if self.result.status != "skipped" and (why := needs_all_rounds(self.config, self.plan)):
+            self.user_properties.append(("fed_all_rounds", why))
         enforce(self.config, self.result)
 
     def _rerun(self, seeds: Sequence[int]) -> Result:

@@ -48,6 +48,11 @@ class SessionOptions:
     early_stop: bool = False
     resume: bool = False
 
+    @property
+    def compares(self) -> bool:
+        """Whether figures are compared with baselines, or with those of a revision."""
+        return self.baseline != "ignore" or bool(self.against)
+
 
 class Setting(NamedTuple):
     """An option that has a value.
@@ -292,9 +297,8 @@ def session_options(config: pytest.Config) -> SessionOptions:
                 "--fed-against compares with a revision, in place of the files that "
                 f"--fed-baseline={options.baseline} is about; leave one of them out"
             )
-        compares = options.baseline != "ignore" or bool(options.against)
         for option, other, is_of_use in (
-            ("--fed-margin", "--fed-baseline=check or --fed-against", compares),
+            ("--fed-margin", "--fed-baseline=check or --fed-against", options.compares),
             ("--fed-workers-tls", "--fed-workers", bool(options.workers)),
         ):
             # The ini file may have it for the sessions in which it is of use.
@@ -346,7 +350,6 @@ def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
     from pytest_federated.running.store import Store
 
     session = session_options(config)
-    uses_baselines = session.baseline in ("check", "update") or bool(session.against)
     config.stash[_RUN_OPTIONS] = Options(
         seeds=session.seeds,
         rounds=session.rounds,
@@ -364,7 +367,7 @@ def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
         decide=session.decide,
         benchmark=session.benchmark,
         keep_models=session.save_models is not None,
-        early_stop=session.early_stop and not uses_baselines,  # these need all rounds
+        early_stop=session.early_stop and not session.compares,  # which needs all rounds
     )
 
 

@@ -37,6 +37,7 @@ class FederatedSession:
         self._cases: list[Case] = []  # as xdist's controller read them
         self._results: dict[str, Result] = {}  # by node id, in the order of the session's items
         self._trainings = self._reused = 0
+        self._whole = Counter[str]()  # scenarios with all rounds despite --fed-early-stop, by why
         self._written: Optional[str] = None
         self._unwritten: dict[str, str] = {}  # why, by what could not be written
         self._skipped: dict[str, list[str]] = {}  # names of scenarios, by the reason
@@ -245,6 +246,8 @@ class FederatedSession:
             properties: dict[str, Any] = dict(report.user_properties)
             self._trainings += properties.get("fed_trainings", 0)
             self._reused += properties.get("fed_reused_trainings", 0)
+            if why := properties.get("fed_all_rounds"):
+                self._whole[why] += 1
             self._baselines += [str(t) for k, t in report.user_properties if k == "fed_baseline"]
 
     @pytest.hookimpl(wrapper=True, specname="pytest_runtest_logreport")
@@ -396,7 +399,12 @@ class FederatedSession:
             terminalreporter.write_line(f"not written: {what}: {why}", red=True)
 
     def _write_summary(self, terminalreporter: Any) -> None:
-        from pytest_federated.plugin.summary import write_skipped, write_table, write_tuned
+        from pytest_federated.plugin.summary import (
+            write_skipped,
+            write_table,
+            write_tuned,
+            write_whole,
+        )
 
         terminalreporter.section("federated scenarios")
         ended = [r for r in self._results.values() if r.status != "not reached"]
@@ -411,6 +419,7 @@ class FederatedSession:
                 f"{self._reused} of {self._trainings} trainings unchanged, taken from the cache "
                 "(--fed-no-cache runs them again)"
             )
+        write_whole(terminalreporter, self._whole)
         for line in self._baseline_lines():
             terminalreporter.write_line(line)
         if self._written:

@@ -119,6 +119,16 @@ def write_tuned(reporter: Any, results: Sequence[Result]) -> None:
             _write_wrapped(reporter, f"{one_line(result.id)}: {text[:1].lower()}{text[1:]}")
 
 
+def write_whole(reporter: Any, reasons: Mapping[str, int]) -> None:
+    """Writes how many scenarios ``--fed-early-stop`` had no effect on, by the reason."""
+    if reasons:
+        why = ", ".join(f"{reason} ({count})" for reason, count in reasons.items())
+        if len(reasons) == 1:
+            (why,) = reasons
+        count = sum(reasons.values())
+        _write_wrapped(reporter, f"--fed-early-stop had no effect on {count} scenario(s): {why}")
+
+
 def _write_wrapped(reporter: Any, line: str) -> None:
     lines = [line]
     if reporter.isatty:  # in a file a line is easier to find

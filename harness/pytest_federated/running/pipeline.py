@@ -325,12 +325,25 @@ def _anew(scenario: Scenario, options: Options) -> Options:
     return options
 
 
+def needs_all_rounds(planned: Plan, options: Options) -> str:
+    """Says why a plan needs all rounds, whatever is certain before; empty where it may end early.
+
+    What all plans under these options have in common goes before what only some have.
+    """
+    reasons = {
+        "benchmarked": options.benchmark,
+        "judged by intervals": options.inconclusive != "mean",
+        "cut short": planned.is_cut_short,
+        "seeds may be added": len(planned.looks) > 1,
+        "tuned": planned.points,
+        "compared with another training": planned.compared,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
 def _early_stop(planned: Plan, options: Options) -> Optional[EarlyStop]:
     """Returns what may end the run early; None where it is not asked for, or not possible."""
-    by_mean = options.inconclusive == "mean" and not options.benchmark
-    has_others = planned.compared or planned.points
-    is_simple = not (planned.is_cut_short or has_others or len(planned.looks) > 1)
-    if not (options.early_stop and by_mean and is_simple):
+    if not options.early_stop or needs_all_rounds(planned, options):
         return None
     return EarlyStop(planned.case.scenario.expect, len(planned.seeds))
 

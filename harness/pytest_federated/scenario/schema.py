@@ -19,7 +19,7 @@ from pydantic import (
 from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
-from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.clients.stragglers.straggler import doing_all, stragglers
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.core.suggestions import suggest
@@ -414,16 +414,18 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _slows_down_what_it_counts(self) -> Scenario:
-        chosen = self.clients.stragglers
-        if chosen is None or self.training.local_steps is None:
+        chosen, work = self.clients.stragglers, self.training.local_work
+        if chosen is None:
             return self
-        if stragglers.entry(chosen).spec.by_epochs:
+        if self.training.local_steps is not None and stragglers.entry(chosen).spec.by_epochs:
             able = [n for n in stragglers.names() if not stragglers[n].spec.by_epochs]
             raise problem(
                 "clients.stragglers",
                 f"got {kind(chosen)}, which does some of the local epochs; there are none with "
                 f"training.local_steps; allowed: {', '.join(able)}",
             )
+        if reason := doing_all(chosen, work.most_steps(), work.epochs):
+            raise problem("clients.stragglers", reason)
         return self
 
     def id(self, variant: str = "") -> str:

@@ -13,7 +13,7 @@ import random
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -280,27 +280,29 @@ def forget_compiled() -> None:
     caches: list[Any] = [type_serialization._type_serialization_cache]
     for one in [*caches, *computation_types._intern_pool.values()]:
         one.clear()
-    _forget_traces()
+    modules = list(sys.modules.values())
+    forget_traces(one for m in modules for one in list(getattr(m, "__dict__", {}).values()))
 
 
-def _forget_traces() -> None:
-    """Has the `tf.function`s of modules let go of the graphs that they were traced in.
+def forget_traces(objects: Iterable[Any]) -> None:
+    """Has those objects that are `tf.function`s let go of the graphs that they were traced in.
 
-    Such a function, of TFF (secure sums, k-means) or of a user, is traced anew in each graph, and
-    keeps that graph for good: 5 MB for a model with secure sums. TensorFlow has no public way to
-    forget. What was traced outside of a graph stays.
+    A function of a model, of TFF (secure sums, k-means) or of a user that outlives such a graph is
+    traced anew in each, and keeps all of them: 5 MB and more for a training. TensorFlow has no
+    public way to forget. What was traced outside of a graph stays.
     """
     import tensorflow as tf
 
     kind = type(tf.function(lambda: None))
-    for module in list(sys.modules.values()):
-        for function in list(getattr(module, "__dict__", {}).values()):
-            if type(function) is kind:
-                known = function._function_cache
-                for key in list(known._primary):
-                    if key[0].context.parent_graph is not None:
-                        del known._primary[key]
-                        known._dispatch_dict.pop(key[0], None)
+    for function in objects:
+        if type(function) is kind:
+            known = function._function_cache
+            for key in list(known._primary):
+                if key[0].context.parent_graph is not None:
+                    traced = known._primary.pop(key)
+                    known._dispatch_dict.pop(key[0], None)
+                    if function._concrete_variable_creation_fn is traced:  # by its first call
+                        function._concrete_variable_creation_fn = None
 
 
 @cache

@@ -22,7 +22,7 @@ from pytest_federated.training.algorithms.algorithm import MADE_FOR, algorithms
 from pytest_federated.training.models.losses import LossName, unknown_loss
 from pytest_federated.training.optimizers import rates
 from pytest_federated.training.optimizers.optimizer import Unscheduled, optimizers, schedule_of
-from pytest_federated.training.schedules.schedule import factors, spanning
+from pytest_federated.training.schedules.schedule import factors, spanning, unchanged
 from pytest_federated.user.functions import UserFunction
 
 
@@ -162,6 +162,8 @@ class Training(Section):
         for key in rates.KEYS.values():
             optimizer = getattr(self, key)
             if schedule := schedule_of(optimizer):
+                if reason := unchanged(schedule, self.rounds):
+                    raise problem(f"{key}.schedule", reason)
                 spanned = spanning(schedule, self.rounds)
                 effective = optimizer.model_copy(update={"schedule": spanned})
                 object.__setattr__(self, key, effective)

@@ -670,3 +670,41 @@ def test_baselines_need_all_rounds(
 ) -> None:
     config = pytester.parseconfig(*arguments)
     assert run_options(config).early_stop is early
+
+
+NO_EFFECT = "--fed-early-stop had no effect on "
+CLEAR = SCENARIO.replace("accuracy:", "best_accuracy:")
+TUNED = CLEAR.replace("name: made", "name: tuned") + (
+    "tune: {by: test, keys: {training.local_epochs: [1, 2]}}\n"
+)
+COMPARED = CLEAR.replace("name: made", "name: compared") + "  gain_over_local: {at_least: -1}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fed-early-stop"], "1 scenario(s): compared with another training"),
+        (
+            ["--fed-early-stop", "other.scenario.yaml"],
+            "2 scenario(s): compared with another training (1), tuned (1)",
+        ),
+        (["--fed-early-stop", "-n1"], "1 scenario(s): compared with another training"),
+        (["--fed-early-stop", "--fed-baseline=update"], "2 scenario(s): compared with baselines"),
+        (["--fed-early-stop", "--fed-inconclusive=pass"], "2 scenario(s): judged by intervals"),
+        (["--fed-early-stop", "--fed-rounds=2"], "2 scenario(s): cut short"),
+        (["--fed-early-stop", "--fed-benchmark"], "2 scenario(s): benchmarked"),
+        (["--fed-early-stop", "--fed-decide=4"], "2 scenario(s): seeds may be added"),
+        (["--fed-early-stop", "-k", "not compared"], ""),
+        ([], ""),
+    ],
+)
+def test_scenarios_that_need_all_rounds_are_counted(
+    pytester: pytest.Pytester, made: FakeTrainings, arguments: list[str], said: str
+) -> None:
+    (pytester.path / "scenarios/made.yaml").write_text(f"{CLEAR}---\n{COMPARED}")
+    (pytester.path / "other.scenario.yaml").write_text(TUNED)
+    result = pytester.runpytest_inprocess("scenarios", *arguments)
+    if said:
+        result.stdout.fnmatch_lines([NO_EFFECT + said])
+    else:
+        result.stdout.no_fnmatch_line(f"{NO_EFFECT}*")

@@ -88,7 +88,8 @@ def test_median_takes_the_median_of_each_coordinate(tff: Any, clients: int) -> N
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
-    ("clients", "trim", "out"), [(10, 0.3, 3), (9, 0.25, 2), (3, 0.1, 0), (100, 0.29, 29)]
+    ("clients", "trim", "out"),
+    [(10, 0.3, 3), (9, 0.25, 2), (3, 0.0, 0), (10, 0.1, 1), (100, 0.29, 29)],
 )
 def test_trimmed_mean_drops_the_extremes(tff: Any, clients: int, trim: float, out: int) -> None:
     rows = changes(clients)
@@ -418,6 +419,10 @@ def test_krum_of_a_round_with_few_clients_left_takes_one_of_them(tff: Any) -> No
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
+        (
+            {"kind": "trimmed_mean", "trim": 0.09},
+            "trim: got 0.09; of the 10 clients of a round that is none, .* allowed: at least 0.1,",
+        ),
         ({"kind": "krum", "attackers": 4}, "attackers: got 4, .* at least 11 clients; it has 10"),
         ({"kind": "multi_krum", "attackers": 4}, "attackers: got 4, .* at least 11 clients"),
         ({"kind": "multi_krum", "attackers": 1, "selected": 11}, "selected: got 11; .* has 10"),

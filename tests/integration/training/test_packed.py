@@ -77,7 +77,9 @@ YOGI = {"kind": "yogi", "learning_rate": 0.02}
 )
 def test_packed_equals_standard(model: dict[str, Any], more: dict[str, Any]) -> None:
     @settings(
-        max_examples=8, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+        max_examples=8,
+        deadline=None,
+        suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
     )
     @given(
         sizes=st.lists(st.integers(1, 23), min_size=1, max_size=12),

@@ -73,7 +73,9 @@ def test_packed_equals_standard(kind: TaskKind) -> None:
     model = models.parse(MODEL[kind])
 
     @settings(
-        max_examples=6, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+        max_examples=6,
+        deadline=None,
+        suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
     )
     @given(
         sizes=st.lists(st.integers(1, 9), min_size=1, max_size=6),

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Callable, Optional, Protocol
 import numpy as np
 from pydantic import Field
 
-from pytest_federated.clients.shares import share_of_none
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.core.shares import share_of_none
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_federated.clients.attacks.attack import Trigger
 from pytest_federated.core.errors import DataError
+from pytest_federated.core.shares import least
 from pytest_federated.data.datasets.dataset import Examples, levels_of
 from pytest_federated.data.datasets.rows import GrayLevels
 from pytest_federated.data.federation import FederatedData
@@ -33,7 +34,7 @@ def require_images(data: FederatedData, trigger: Trigger, most: int) -> None:
     if most and not _chosen(most, trigger).any():
         raise DataError(
             f"{_KEY}.examples: got {trigger.examples:g}; no attacker has more than {most} "
-            f"examples, of which that is none; allowed: at least {1 / most:.3g}"
+            f"examples, of which that is none; allowed: at least {least(1 / most)}"
         )
 
 

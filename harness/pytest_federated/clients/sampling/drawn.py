@@ -54,7 +54,12 @@ def by_size(
     return rng.choice(len(population), size, replace=replacement, p=share)
 
 
-@samplers("poisson", ignores_data=True, accounting="poisson")
+@samplers(
+    "poisson",
+    ignores_data=True,
+    accounting="poisson",
+    most=lambda keys, population, size: population,
+)
 def poisson(
     population: Population, size: int, round_number: int, rng: np.random.Generator
 ) -> np.ndarray:

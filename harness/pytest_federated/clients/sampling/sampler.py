@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Optional, Protocol
+from typing import Any, Callable, Literal, Optional, Protocol
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class SamplerSpec(Spec):
         ignores_data: its draws do not depend on the clients' examples.
         accounting: how the privacy of a round is computed (training/privacy.py). Without it no
             epsilon is promised, except with tree aggregation.
+        most: the most clients that a round may have, by the sampling's keys, the number of all
+            clients and the number that is asked for; by default that one.
 
     """
 
@@ -34,6 +36,7 @@ class SamplerSpec(Spec):
     lists: str = ""
     ignores_data: bool = False
     accounting: Optional[Literal["poisson", "uniform", "listed"]] = None
+    most: Optional[Callable[[Any, int, int], int]] = None
 
 
 class Sampler(Protocol):
@@ -61,6 +64,15 @@ samplers = Registry(
     package=__package__,
     error=DataError,
 )
+
+
+def largest_cohort(sampling: Section, population: int, size: int) -> int:
+    """Returns how many of a `population` of clients a round has at most, if asked for `size`.
+
+    Who is not available, or drops out, leaves fewer.
+    """
+    most = samplers.entry(sampling).spec.most
+    return most(sampling, population, size) if most else size
 
 
 def draw(

@@ -13,7 +13,14 @@ from pytest_federated.data.population import Population
 Client = Annotated[int, Field(ge=0)]
 
 
-@samplers("fixed", sized=False, lists="cohorts", ignores_data=True, accounting="listed")
+@samplers(
+    "fixed",
+    sized=False,
+    lists="cohorts",
+    ignores_data=True,
+    accounting="listed",
+    most=lambda keys, population, size: max(map(len, keys.cohorts)),
+)
 def fixed(
     population: Population,
     size: int,
@@ -29,7 +36,11 @@ def fixed(
     return np.array(cohorts[(round_number - 1) % len(cohorts)], np.int64)
 
 
-@samplers("cyclic", ignores_data=True)
+@samplers(
+    "cyclic",
+    ignores_data=True,
+    most=lambda keys, population, size: min(size, -(-population // keys.blocks)),
+)
 def cyclic(
     population: Population,
     size: int,

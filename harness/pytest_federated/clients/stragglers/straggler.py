@@ -19,6 +19,7 @@ from pydantic import Field
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.core.shares import share_of_none
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 
@@ -73,6 +74,33 @@ stragglers = Registry(
     package=__package__,
     error=DataError,
 )
+
+
+def without_stragglers(choice: Section, cohort: int) -> str:
+    """Says why nobody straggles in a cohort of so many clients; empty where somebody does."""
+    share: float = choice.share  # type: ignore[attr-defined]  # see Stragglers
+    return share_of_none(share, cohort, "nobody, so no client would straggle")
+
+
+def doing_all(choice: Section, most_steps: int, local_epochs: int) -> str:
+    """Says why a straggler would do all of its work; empty where it may do less, or is dropped.
+
+    `most_steps` is how many local steps any client has; a straggler does at least one.
+    """
+    if choice.drop:  # type: ignore[attr-defined]  # see Stragglers
+        return ""
+    entry = stragglers.entry(choice)
+    if entry.spec.by_epochs and local_epochs == 1:
+        one, allowed = "local epoch (training.local_epochs)", ["more local epochs"]
+        allowed += [n for n in stragglers.names() if not stragglers[n].spec.by_epochs]
+    elif most_steps == 1:
+        one, allowed = "local step", ["more local epochs or steps", "smaller batches"]
+    else:
+        return ""
+    return (
+        f"got {entry.name}; a straggler does at least one {one}, and no client has more, so it "
+        f"would do all of its work; allowed: {', '.join(allowed)}, or drop: true"
+    )
 
 
 class Done(NamedTuple):

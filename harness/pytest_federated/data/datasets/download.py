@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import threading
 import time
 import urllib.request
@@ -12,6 +11,7 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Callable
 
+from pytest_federated.core import files
 from pytest_federated.core.errors import DataUnavailable
 from pytest_federated.core.progress import is_on_stderr, tracked
 
@@ -91,8 +91,7 @@ def staging_folder(name: str, cache: Path) -> Path:
 
     """
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=cache))
+        return files.staging_folder(cache, name)
     except OSError as error:
         here = f"{error.strerror}; the cache: {cache}"
         raise DataUnavailable(

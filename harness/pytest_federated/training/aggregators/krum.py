@@ -21,11 +21,11 @@ def krum(clients: int, *, attackers: Attackers) -> Any:
     - 2 nearest others; the change with the lowest score is the aggregate. It withstands f attackers
     of more than 2 f + 2 clients. Composed of `tff.federated_aggregate`.
 
-    Raises:
-        ValueError: there are too few clients for so many attackers.
-
     Source: Blanchard et al., Machine Learning with Adversaries: Byzantine Tolerant Gradient
     Descent, NeurIPS 2017, section 4, arXiv:1703.02757.
+
+    Raises:
+        ValueError: there are too few clients for so many attackers.
     """
     _require_honest_majority(clients, attackers)
     return stacked(lambda changes: _nearest(changes, attackers, 1)[0])
@@ -45,10 +45,10 @@ def multi_krum(
 
     Composed of `tff.federated_aggregate`.
 
+    Source: Blanchard et al., NeurIPS 2017, section 5 ("Multi-Krum"), arXiv:1703.02757.
+
     Raises:
         ValueError: there are too few clients for so many attackers, or to select so many.
-
-    Source: Blanchard et al., NeurIPS 2017, section 5 ("Multi-Krum"), arXiv:1703.02757.
     """
     import tensorflow as tf
 

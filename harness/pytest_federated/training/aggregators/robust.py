@@ -6,7 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from pytest_federated.core.shares import least
 from pytest_federated.training.aggregators.aggregator import aggregators, stacked
+
+_ROUNDING = 1e-9  # added before rounding down, as 0.29 * 100 is 28.999999999999996
 
 
 @aggregators("median", packs=True, unweighted=True)
@@ -29,7 +32,7 @@ def median(clients: int) -> Any:
     return stacked(middle)
 
 
-@aggregators("trimmed_mean", packs=True, unweighted=True)
+@aggregators("trimmed_mean", packs=True, unweighted=True, by_clients=True)
 def trimmed_mean(
     clients: int,
     *,
@@ -42,14 +45,21 @@ def trimmed_mean(
     Composed of `tff.federated_aggregate`.
 
     Source: Yin et al., ICML 2018, definition 2, arXiv:1803.01498.
+
+    Raises:
+        ValueError: of so few clients, none is left out.
     """
+    if trim and trim * clients + _ROUNDING < 1:
+        raise ValueError(
+            f"trim: got {trim:g}; of the {clients} clients of a round that is none, so it would be "
+            f"the mean of all; allowed: at least {least(1 / clients)}, or 0 for none"
+        )
 
     def inner(changes: Any) -> Any:
         import tensorflow as tf
 
         n = tf.shape(changes)[0]
-        # 1e-9 more, as 0.29 * 100 is 28.999999999999996.
-        out = tf.cast(tf.floor(trim * tf.cast(n, tf.float64) + 1e-9), tf.int32)
+        out = tf.cast(tf.floor(trim * tf.cast(n, tf.float64) + _ROUNDING), tf.int32)
         return tf.reduce_mean(tf.sort(changes, axis=0)[out : n - out], axis=0)
 
     return stacked(inner)

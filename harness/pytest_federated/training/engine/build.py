@@ -18,6 +18,7 @@ import numpy as np
 
 from pytest_federated.clients.attacks.attack import Attack, Craft, attack
 from pytest_federated.clients.cohort import Cohort, LocalWork
+from pytest_federated.core import collector
 from pytest_federated.core.errors import FederatedError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
@@ -27,6 +28,7 @@ from pytest_federated.registry.choice import choices_in
 from pytest_federated.registry.registry import kind
 from pytest_federated.tff.context import forget_computations
 from pytest_federated.tff.imports import silenced
+from pytest_federated.tff.internals import forget_traces
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.aggregators.aggregator import build as aggregator_factory
 from pytest_federated.training.aggregators.differential_privacy import NOISE_SEED
@@ -77,7 +79,7 @@ if TYPE_CHECKING:
 # By the settings that they are built from; each registered entry has a type of its own.
 _Key = tuple[str, tuple[type[Section], ...]]
 _trainers: OrderedDict[_Key, Trainer] = OrderedDict()  # the most recently used
-_MAX_TRAINERS = 16  # each with its model and graphs takes about 10 MB
+_MAX_TRAINERS = 16  # each with its model takes about 3 MB
 _adapters: WeakValueDictionary[_Key, ModelAdapter] = WeakValueDictionary()  # of these trainers
 # While TensorFlow is still there to let go of its functions.
 atexit.register(lambda: (_trainers.clear(), _adapters.clear(), _forget_shared()))
@@ -259,7 +261,7 @@ def trainer_for(
     ]
     key = _key(*sections, crafts, text=text)
     if key not in _trainers:
-        with silenced(), _in_one_line(model, training):
+        with collector.paused(), silenced(), _in_one_line(model, training):
             adapter = _adapters.get(adapter_key) or build_adapter(source, shape)
             _adapters[adapter_key] = adapter
             conditions = _Conditions(
@@ -271,10 +273,22 @@ def trainer_for(
                 of_levels=data.levels is not None,
             )
             _trainers[key] = _build(model, training, conditions)
+            _forget_graphs()
         if len(_trainers) > _MAX_TRAINERS:
             _forget_the_oldest()
     _trainers.move_to_end(key)
     return _trainers[key]
+
+
+def _forget_graphs() -> None:
+    """Lets go of the graphs that a training was just built in, three quarters of its memory.
+
+    TFF's computations have copies. While the collector was paused, all that is new became the
+    youngest generation, so that this collection looks at nothing else.
+    """
+    forget_traces(gc.get_objects())
+    gc.collect(0)
+    collector.return_freed()
 
 
 def _forget_the_oldest() -> None:

@@ -25,10 +25,12 @@ class ScheduleSpec(Spec):
 
     Attributes:
         spans_training: its key `rounds` is the training's number of rounds where it is left out.
+        changes_after: the key with the number of rounds before the factor is other than 1.
 
     """
 
     spans_training: bool = False
+    changes_after: str = ""
 
 
 class Schedule(Protocol):
@@ -59,6 +61,18 @@ def spanning(schedule: Section, rounds: int) -> Section:
     spans = schedules.entry(schedule).spec.spans_training
     is_open = spans and getattr(schedule, "rounds", None) is None
     return schedule.model_copy(update={"rounds": rounds}) if is_open else schedule
+
+
+def unchanged(schedule: Section, rounds: int) -> str:
+    """Says why a schedule changes nothing in so many rounds; empty where it may."""
+    key = schedules.entry(schedule).spec.changes_after
+    after = getattr(schedule, key) if key else 0
+    if after < rounds:
+        return ""
+    return (
+        f"got {key} {after}; there are {rounds} rounds (training.rounds), so the learning rate "
+        f"would stay as it is; allowed: {key} below {rounds}, or no schedule"
+    )
 
 
 def factors(schedule: Section, rounds: int) -> tuple[float, ...]:
