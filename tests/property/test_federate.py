@@ -272,12 +272,12 @@ def test_another_seed_gives_other_data(way: str) -> None:
 
 
 def test_changing_one_federation_does_not_change_the_next() -> None:
-    """mnist_5k is read once and kept."""
-    one = make("mnist_5k", count=5)
-    clean = make("mnist_5k", count=5)
+    """breast_cancer is read once and kept."""
+    one = make("breast_cancer", count=5)
+    clean = make("breast_cancer", count=5)
     for array in (one.train.x, one.train.y, one.test.x, one.test.y, *one.clients):
         array[...] = 0
-    assert same(make("mnist_5k", count=5), clean)
+    assert same(make("breast_cancer", count=5), clean)
 
 
 def test_the_test_set_does_not_depend_on_the_clients() -> None:

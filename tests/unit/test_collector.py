@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_federated.core import collector
@@ -45,3 +46,18 @@ def test_who_has_set_it_otherwise_keeps_that(own: tuple[int, int, int]) -> None:
     with collector.rare():
         assert gc.get_threshold() == own
     assert gc.get_threshold() == own
+
+
+def resident() -> int:
+    """Returns how much memory this process has, in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_what_is_free_between_what_is_used_is_returned() -> None:
+    blocks = [bytearray(b"x" * 50_000) for _ in range(1_000)]
+    used = blocks[::20]
+    del blocks
+    before = resident()
+    collector.return_freed()
+    assert before - resident() > 30_000_000
+    assert all(block == b"x" * 50_000 for block in used)

@@ -108,7 +108,8 @@ def test_mnist_5k_has_its_shapes_and_ranges() -> None:
     assert list(mnist.natural) == []
     assert loaded.train.x.shape == (5000, 28, 28, 1)
     assert loaded.train.x.dtype == np.float32
-    assert (loaded.train.x.min(), loaded.train.x.max()) == (0, 1)
+    assert (loaded.train.x[:].min(), loaded.train.x[:].max()) == (0, 1)
+    assert loaded.train.x.levels.dtype == np.uint8
     assert loaded.train.y.dtype == np.int32
     assert np.bincount(loaded.train.y).tolist() == [500] * mnist.num_classes == [500] * 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, Callable, TypeVar
 
-_MOST = 3  # of all data sets together, those used last
+_MOST = 2  # of all data sets together, those used last
 
 _T = TypeVar("_T")
 

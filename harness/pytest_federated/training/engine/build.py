@@ -288,6 +288,7 @@ def _forget_graphs() -> None:
     """
     forget_traces(gc.get_objects())
     gc.collect(0)
+    collector.return_freed()
 
 
 def _forget_the_oldest() -> None:
