@@ -390,7 +390,7 @@ def test_forget_compiled_is_needed_while_tff_keeps_every_type(tff: Any) -> None:
     assert plus_one(np.array([1, 2, 3], np.int32)).tolist() == [2, 3, 4]
 
 
-def test_forget_compiled_is_needed_while_functions_of_modules_keep_graphs(tff: Any) -> None:
+def test_forget_traces_is_needed_while_functions_of_modules_keep_graphs(tff: Any) -> None:
     import tensorflow as tf
 
     models = importlib.import_module("tensorflow_federated.python.learning.models.functional")
