@@ -121,7 +121,7 @@ def _mend(scenario: dict[str, Any], blamed: tuple[str, ...]) -> None:
         return
     around: Any = scenario
     for key in blamed[:-1]:
-        around = around[key]
+        around = around[int(key) if isinstance(around, list) else key]
     last = blamed[-1]
     if last in _ADDED and last not in around:
         around[last] = copy.deepcopy(_ADDED[last])

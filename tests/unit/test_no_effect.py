@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from example_data import NO_CACHE, federation
 from pytest_federated.clients.cohort import cohort_of_round
@@ -163,17 +164,27 @@ def test_stragglers_whose_clients_have_one_batch_are_refused() -> None:
     drawn(some, [20, 3, 7], batch_size=20, local_epochs=2)
 
 
-def test_noise_in_the_labels_of_nobody_is_refused() -> None:
-    noise = {"kind": "label_noise", "rate": 0.5, "share": 0.1}
+NOISE = "{kind: label_noise, rate: 0.5, share: 0.1}"
+OF_NOBODY = (
+    "clients.shift.1.share: got 0.1; of 4 clients that is nobody, so it would change nothing; "
+    "allowed: more than 0.125"
+)
 
-    def labels(count: int) -> np.ndarray:
-        chosen = Clients.model_validate({"count": count, "shift": [noise]})
-        data = federate(Data.model_validate({"dataset": "digits"}), chosen, 0, NO_CACHE)
-        return data.examples(0).y
 
-    with pytest.raises(DataError, match=r"clients\.shift\.share: got 0.1; of 4 clients that is"):
-        labels(4)
-    assert len(labels(10))
+def test_noise_in_the_labels_of_nobody_is_refused(problems: Callable[..., list[str]]) -> None:
+    noise = f"shift: [{{kind: noise, level: 1}}, {NOISE}]"
+    assert problems(clients(noise)) == [f"f.yaml:4: {OF_NOBODY}"]
+    assert problems(clients(noise).replace("count: 4", "count: 6")) == []
+
+
+def test_so_it_is_where_the_clients_come_with_the_data(tmp_path: Path) -> None:
+    rows = "".join(f"{i * i % 7},{i % 2},{i % 4}\n" for i in range(40))
+    (tmp_path / "a.csv").write_text(f"x,y,who\n{rows}")
+    table = {"csv": str(tmp_path / "a.csv"), "label": "y", "client": "who"}
+    shift = [{"kind": "noise", "level": 1.0}, {"kind": "label_noise", "rate": 0.5, "share": 0.1}]
+    chosen = Clients.model_validate({"split": "natural", "shift": shift})
+    with pytest.raises(DataError, match=re.escape(OF_NOBODY)):
+        federate(Data.model_validate({"dataset": table}), chosen, 0, NO_CACHE)
 
 
 @pytest.mark.parametrize("clients", [*range(1, 40), 341_873])

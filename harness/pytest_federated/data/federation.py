@@ -28,7 +28,7 @@ from pytest_federated.data.datasets.validity import load_valid
 from pytest_federated.data.holdout import TEST, TRAIN, VALIDATION, hold_out, hold_out_by_client
 from pytest_federated.data.population import Population, made_up_name
 from pytest_federated.data.schema import Data, Partition, unseen_clients
-from pytest_federated.data.shifts.shift import Part, apply, shifts
+from pytest_federated.data.shifts.shift import Part, apply, changing_nobody, shifts
 from pytest_federated.data.sizes.size import draw
 from pytest_federated.data.splits.partition import (
     NO_ONE,
@@ -277,6 +277,8 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         owner = np.where(owner < 0, NO_ONE, (np.cumsum(holds) - 1)[owner])
         names = list(_of(holds, names or ()))
         left_out, count = left_out + count - len(names), len(names)
+    for key, reason in changing_nobody(clients.shift, count):
+        raise DataError(f"clients.{key}: {reason}")
     dealt = _dealt(owner, count)
     trains = _who_trains(clients.unseen, count, seed)
     by_role: list[tuple[np.ndarray, ...]] = [_of(trains, dealt), (), ()]

@@ -8,7 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.data.datasets.dataset import datasets, has_test_set
-from pytest_federated.data.shifts.shift import shifts
+from pytest_federated.data.shifts.shift import changing_nobody, shifts
 from pytest_federated.data.sizes.size import sizes
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.registry.choice import Choice
@@ -90,6 +90,8 @@ class Partition(Section):
                 f"got {kind(self.size)}; the {kind(self.split)} split has sizes of its own; "
                 f"allowed with: {', '.join(able)}",
             )
+        for key, reason in changing_nobody(self.shift, self.count or 0):
+            raise problem(key, reason)
         self._lists_every_client("split", splits, self.split)
         self._lists_every_client("size", sizes, self.size)
         return self

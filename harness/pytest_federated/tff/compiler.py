@@ -22,15 +22,6 @@ def keep_compiled(folder: Optional[Path], conditions: str = "") -> None:
         _kept = kept
 
 
-def context_arguments(tff: Any) -> dict[str, Any]:
-    """Returns the arguments of TFF's own native contexts, except for their executors."""
-    return {
-        "compiler_fn": native,
-        "transform_args": tff.tensorflow.transform_args,
-        "transform_result": tff.tensorflow.transform_result,
-    }
-
-
 def native(computation: Any) -> Any:
     """Returns a TFF computation in the form that TFF's native executors take."""
     import tensorflow_federated as tff

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from pytest_federated.core.errors import RuntimeUnavailable
-from pytest_federated.tff.compiler import context_arguments
-from pytest_federated.tff.executors import executor_factory
+from pytest_federated.tff.calls import calling_context
+from pytest_federated.tff.compiler import native
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import forget_compiled
 from pytest_federated.tff.remote import RemoteRuntime
 from pytest_federated.tff.worker import LocalWorker
+
+# Before a call is tried again whose connection broke: a worker that died may still seem to run.
+_PAUSES = (0.05, 0.5, 2.0)  # seconds
 
 
 class Runtime:
@@ -27,7 +30,6 @@ class Runtime:
         self.worker = LocalWorker(threads)
         self._stopped = False
         self._context: Any = None
-        self._factory: Any = None
 
     def start(self) -> Any:
         """Imports TFF, makes this its default context, and returns the module.
@@ -40,11 +42,7 @@ class Runtime:
         """
         tff = import_tff()
         if self._context is None:
-            # TFF's own factory retries for ever when its worker is gone; ours asks `_connect`.
-            self._factory = executor_factory(tff, self._connect)
-            self._context = tff.framework.SyncExecutionContext(
-                executor_fn=self._factory, **context_arguments(tff)
-            )
+            self._context = calling_context(tff, self._connect, native, _PAUSES)
         tff.framework.set_default_context(self._context)
         return tff
 
@@ -68,10 +66,10 @@ class Runtime:
                 raise RuntimeUnavailable("the TFF runtime was stopped")
         return self.worker.channel
 
-    def forget_sent(self) -> None:
-        """Gives up the computations that the worker was sent."""
-        if self._factory is not None:
-            self._factory.retire()
+    def forget_computations(self) -> None:
+        """Gives up what was compiled and sent to the worker."""
+        if self._context is not None:
+            self._context.forget()
 
     def stop(self) -> None:
         """Ends the worker for good; computations still under way fail."""
@@ -123,7 +121,7 @@ def forget_computations() -> None:
     """Lets go of the computations that were run, here and in workers; they can be run again."""
     forget_compiled()
     if _runtime is not None:
-        _runtime.forget_sent()
+        _runtime.forget_computations()
 
 
 def shutdown() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
-from pytest_federated.tff.executors import CHANNEL_OPTIONS
+from pytest_federated.tff.calls import CHANNEL_OPTIONS
 from pytest_federated.tff.imports import keep_grpc_out_of_forks
 from pytest_federated.tff.internals import PING_METHOD
 from pytest_federated.tff.tls import channel_arguments, refusal

@@ -13,7 +13,7 @@ import random
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,146 +47,195 @@ def worker_binary() -> Optional[Path]:
     return Path(spec.submodule_search_locations[0]) / "data" / "worker_binary"
 
 
-def stub_with_deadline(channel: Any, seconds: float) -> Any:
-    """Returns a `tff.framework.RemoteExecutorGrpcStub` that waits only `seconds` to free values.
+def worker_calls(channel: Any) -> Any:
+    """Returns the calls that a worker answers, as gRPC generates them for TFF's protocol.
 
-    The public stub waits forever, and fails, where the worker is gone; freeing is a courtesy.
+    `tff.framework.RemoteExecutorGrpcStub` is public, but traces each call, and waits forever, and
+    fails, where values are to be freed in a worker that is gone.
     """
-    import tensorflow_federated as tff
+    from tensorflow_federated.proto.v0 import executor_pb2_grpc
 
-    class Stub(tff.framework.RemoteExecutorGrpcStub):
-        def dispose(self, request: Any) -> None:
-            with contextlib.suppress(Exception):
-                self._stub.Dispose(request, timeout=seconds)
-
-        def dispose_executor(self, request: Any) -> None:
-            with contextlib.suppress(Exception):
-                self._stub.DisposeExecutor(request, timeout=seconds)
-
-    return Stub(channel)
+    return executor_pb2_grpc.ExecutorGroupStub(channel)
 
 
-def lean_executor() -> Any:
-    """Returns a class like `tff.framework.RemoteExecutor` that sends an argument as one message.
-
-    The public one sends each part by a call of its own, copies its message at each level of its
-    nesting and traces each array, which takes a third of the processor time of a small round, and
-    most of handing over a large one.
-    """
-    import tensorflow_federated as tff
+def worker_messages() -> Any:
+    """Returns the module with the messages of the calls of a worker, which TFF keeps private."""
     from tensorflow_federated.proto.v0 import executor_pb2
-    from tensorflow_federated.python.core.impl.executors import executor_value_base, remote_executor
 
-    messages: Any = executor_pb2  # pyright sees no generated names
-
-    class Unsent(executor_value_base.ExecutorValue):
-        """An argument, or a part of one, that is sent when it is complete."""
-
-        def __init__(self, value: Any, type_spec: Any) -> None:
-            self.value, self._type_spec = value, type_spec
-
-        @property
-        def type_signature(self) -> Any:
-            return self._type_spec
-
-        @property
-        def reference(self) -> Any:
-            raise NotImplementedError("what has not been sent has none")
-
-        def compute(self) -> Any:
-            raise NotImplementedError("only the results of calls are asked for")
-
-    class Executor(tff.framework.RemoteExecutor):
-        async def create_value(self, value: Any, type_spec: Any = None) -> Any:
-            if isinstance(value, tff.framework.ConcreteComputation):
-                return await super().create_value(value, type_spec)
-            return Unsent(value, type_spec)
-
-        async def create_struct(self, elements: Any) -> Any:
-            parts = tff.structure.to_elements(tff.structure.from_container(elements))
-            if all(isinstance(part, Unsent) for _, part in parts):
-                types = [
-                    (n, part.type_signature) if n else part.type_signature for n, part in parts
-                ]
-                values = tff.structure.Struct([(name, part.value) for name, part in parts])
-                return Unsent(values, tff.StructType(types))
-            sent = [(name, self._transferred(part)) for name, part in parts]
-            return await super().create_struct(tff.structure.Struct(sent))
-
-        async def create_call(self, comp: Any, arg: Any = None) -> Any:
-            return await super().create_call(comp, self._transferred(arg))
-
-        def _transferred(self, value: Any) -> Any:
-            if not isinstance(value, Unsent):
-                return value
-            self._check_has_executor_id()
-            request = messages.CreateValueRequest(executor=self._executor_id)
-            type_spec = write_value(request.value, value.value, value.type_signature)
-            reference = self._stub.create_value(request).value_ref
-            return remote_executor.RemoteValue(reference, type_spec, self)
-
-    return Executor
+    return executor_pb2
 
 
-def write_value(message: Any, value: Any, type_spec: Any) -> Any:
-    """Writes a value to a `Value` message of TFF; returns its type.
+def cardinalities_message(clients: int) -> list[Any]:
+    """Returns how many clients an executor of a worker is for, as the request for one says it.
 
-    With the same contents as `tff.framework.serialize_value`, which writes what is neither an array
-    nor made of arrays.
+    TFF's public classes write it only as a part of their own request.
     """
     import tensorflow_federated as tff
+    from tensorflow_federated.python.core.impl.executors import value_serialization
+
+    return value_serialization.serialize_cardinalities({tff.CLIENTS: clients})
+
+
+def number_of_clients(value: Any, type_spec: Any) -> int:
+    """Returns how many clients an argument of a computation is for; 0 where it has none.
+
+    TFF finds it out only inside of its own contexts.
+
+    Raises:
+        ValueError: parts of it are for different numbers of clients.
+    """
+    import tensorflow_federated as tff
+    from tensorflow_federated.python.core.impl.executors import cardinalities_utils
+
+    return cardinalities_utils.infer_cardinalities(value, type_spec).get(tff.CLIENTS, 0)
+
+
+def value_writer(type_spec: Any) -> Callable[[Any, Any], None]:
+    """Returns a function that writes a value of a type to a `Value` message of TFF.
+
+    With the same contents as `tff.framework.serialize_value`, which copies the message at each
+    level of its nesting, and looks at the type of each array in each round. That one writes what is
+    neither an array nor made of arrays.
+
+    The function raises TypeError if the value is not of this type.
+    """
+    import tensorflow_federated as tff
+    from tensorflow_federated.python.core.impl.compiler import array
     from tensorflow_federated.python.core.impl.types import dtype_utils, type_serialization
 
-    if isinstance(type_spec, tff.FederatedType) and (type_spec.all_equal or type(value) is list):
-        members: Any = [value] if type_spec.all_equal else value
-        message.federated.type.CopyFrom(type_serialization.serialize_type(type_spec).federated)
-        for member in members:
-            write_value(message.federated.value.add(), member, type_spec.member)
-    elif isinstance(type_spec, tff.StructType):
-        names_and_types = tff.structure.to_elements(type_spec)
-        if type(value) is OrderedDict:
-            elements = list(value.values())
-        elif isinstance(value, (tuple, list)):
-            elements = list(value)
+    def write_as_tff(message: Any, value: Any) -> None:
+        value = tff.tensorflow.transform_args(value)
+        message.CopyFrom(tff.framework.serialize_value(value, type_spec)[0])
+
+    if isinstance(type_spec, tff.FederatedType):
+        header = type_serialization.serialize_type(type_spec).federated
+        is_all_equal, write_member = type_spec.all_equal, value_writer(type_spec.member)
+
+        def write_federated(message: Any, value: Any) -> None:
+            if not is_all_equal and type(value) is not list:
+                write_as_tff(message, value)
+                return
+            message.federated.type.CopyFrom(header)
+            for member in [value] if is_all_equal else value:
+                write_member(message.federated.value.add(), member)
+
+        return write_federated
+
+    if isinstance(type_spec, tff.StructType):
+        names = tuple(tff.structure.name_list_with_nones(type_spec))
+        writers = [value_writer(of_element) for of_element in type_spec]
+
+        def write_struct(message: Any, value: Any) -> None:
+            message.struct.SetInParent()
+            add = message.struct.element.add
+            for name, write, element in zip(names, writers, _elements(value, names, type_spec)):
+                part = add()
+                if name:
+                    part.name = name
+                write(part.value, element)
+
+        return write_struct
+
+    if not isinstance(type_spec, tff.TensorType) or type_spec.dtype.kind not in "biuf":
+        return write_as_tff
+    dtype, shape, number = (
+        type_spec.dtype,
+        type_spec.shape,
+        dtype_utils.to_proto(type_spec.dtype.type),
+    )
+
+    def write_tensor(message: Any, value: Any) -> None:
+        if not isinstance(value, (np.ndarray, np.generic)) or value.dtype != dtype:
+            write_as_tff(message, value)
+        elif not shape and shape is not None and value.shape == ():
+            message.array.CopyFrom(array.to_proto(value, dtype_hint=dtype.type))
+        elif shape and _fits(value.shape, shape):
+            message.array.dtype = number
+            message.array.shape.dim.extend(value.shape)
+            message.array.content = value.tobytes()
         else:
-            elements = list(tff.structure.from_container(value))
-        if len(elements) != len(names_and_types):
-            raise TypeError(f"{len(elements)} elements are no value of the type {type_spec}")
-        message.struct.SetInParent()
-        for (name, element_type), element in zip(names_and_types, elements):
-            part = message.struct.element.add()
-            if name:
-                part.name = name
-            write_value(part.value, element, element_type)
-    elif (
-        isinstance(type_spec, tff.TensorType)
-        and isinstance(value, np.ndarray)
-        and value.ndim == len(type_spec.shape or ())
-        and value.ndim
-        and value.dtype == type_spec.dtype
-        and value.dtype.kind in "biuf"
-        and all(size in (None, own) for size, own in zip(type_spec.shape or (), value.shape))
-    ):
-        message.array.dtype = dtype_utils.to_proto(value.dtype.type)
-        message.array.shape.dim.extend(value.shape)
-        message.array.content = value.tobytes()
-    else:
-        written, type_spec = tff.framework.serialize_value(value, type_spec)
-        message.CopyFrom(written)
-    return type_spec
+            write_as_tff(message, value)
+
+    return write_tensor
 
 
-def context_without_retries(**arguments: Any) -> Any:
-    """Returns a `tff.framework.AsyncExecutionContext` that runs a computation once.
+def _fits(own: Sequence[int], shape: Sequence[Optional[int]]) -> bool:
+    """Returns whether an array of this shape has a shape with open dimensions."""
+    return len(own) == len(shape) and all(n in (None, m) for n, m in zip(shape, own))
 
-    The public one retries without end when its worker is gone.
+
+def _elements(value: Any, names: Sequence[Optional[str]], type_spec: Any) -> Sequence[Any]:
+    """Returns what a struct is made of.
+
+    Raises:
+        TypeError: these are not so many as the names, or they have others.
     """
     import tensorflow_federated as tff
 
-    class Context(tff.framework.AsyncExecutionContext):
-        invoke: Any = vars(tff.framework.AsyncExecutionContext)["invoke"].__wrapped__
+    if isinstance(value, (tuple, list)):
+        elements: Sequence[Any] = value
+    elif type(value) is OrderedDict:
+        elements = list(value.values())
+    else:
+        struct = tff.structure.from_container(value)
+        elements = list(struct)
+        own = tff.structure.name_list_with_nones(struct)
+        if any(name not in (None, expected) for name, expected in zip(own, names)):
+            elements = []
+    if len(elements) != len(names):
+        raise TypeError(f"{value!r:.200} is no value of the type {type_spec}")
+    return elements
 
-    return Context(**arguments)
+
+def value_reader(type_spec: Any) -> Callable[[Any], Any]:
+    """Returns a function that reads a `Value` message of TFF, in the Python containers of a type.
+
+    As `tff.framework.deserialize_value` reads it, which traces each array. That one reads what is
+    neither an array nor made of arrays.
+    """
+    import tensorflow_federated as tff
+    from tensorflow_federated.python.core.impl.compiler import array
+    from tensorflow_federated.python.core.impl.types import type_conversions
+
+    def read_as_tff(message: Any) -> Any:
+        value, _ = tff.framework.deserialize_value(message, type_spec)
+        value = type_conversions.type_to_py_container(value, type_spec)
+        return tff.tensorflow.transform_result(value)
+
+    if isinstance(type_spec, tff.FederatedType):
+        is_all_equal, read_member = type_spec.all_equal, value_reader(type_spec.member)
+
+        def read_federated(message: Any) -> Any:
+            members = message.federated.value
+            if not members:
+                return read_as_tff(message)
+            return read_member(members[0]) if is_all_equal else [read_member(m) for m in members]
+
+        return read_federated
+
+    if isinstance(type_spec, tff.StructType):
+        all_names = tff.structure.name_list_with_nones(type_spec)
+        names = [name for name in all_names if name]
+        readers = [value_reader(of_element) for of_element in type_spec]
+        container: Any = type_spec.python_container or (OrderedDict if names else tuple)
+        takes_keywords = hasattr(container, "_fields") or hasattr(container, "__attrs_attrs__")
+
+        def read_struct(message: Any) -> Any:
+            parts = message.struct.element
+            if len(parts) != len(readers):
+                return read_as_tff(message)
+            elements = [read(part.value) for read, part in zip(readers, parts)]
+            if takes_keywords:
+                return container(**dict(zip(names, elements)))
+            return container(zip(names, elements) if names else elements)
+
+        return read_struct if len(names) in (0, len(readers)) else read_as_tff
+
+    if not isinstance(type_spec, tff.TensorType):
+        return read_as_tff
+    is_one = not type_spec.shape or type_spec.dtype.type is np.str_
+    read_array = array.from_proto if is_one else array.from_proto_content
+    return lambda message: read_array(message.array)
 
 
 # --- The compiler
@@ -217,8 +266,9 @@ def remembering_compiler() -> Iterator[None]:
 def forget_compiled() -> None:
     """Lets go of the computations that TFF's contexts have compiled, and with them of their models.
 
-    Each context keeps 128, about 10 MB for a model; the public API has no way to keep fewer. Nor
-    has it one to let go of types: all that there ever were are kept. Types are equal by what they say, kept or made anew.
+    The one that divides computations keeps 128, about 10 MB for a model; the public API has no way
+    to keep fewer. Nor has it one to let go of types: all that there ever were are kept. Types are
+    equal by what they say, kept or made anew.
     """
     from tensorflow_federated.python.core.impl.execution_contexts import compiler_pipeline
     from tensorflow_federated.python.core.impl.types import computation_types

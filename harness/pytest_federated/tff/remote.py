@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
-from pytest_federated.tff.compiler import context_arguments
+from pytest_federated.tff.calls import calling_context, is_of_the_connection
+from pytest_federated.tff.compiler import native
 from pytest_federated.tff.event_loop import EventLoopThread
-from pytest_federated.tff.executors import executor_factory
 from pytest_federated.tff.health import (
     open_channel,
     ping,
@@ -27,7 +27,6 @@ from pytest_federated.tff.health import (
     unreachable,
 )
 from pytest_federated.tff.imports import import_tff
-from pytest_federated.tff.internals import context_without_retries
 from pytest_federated.tff.sharding import divided_context
 
 RECONNECT_SECONDS = 5  # for a worker whose connection broke to answer again
@@ -60,10 +59,7 @@ class Worker:
         self.address, self._tls = address, tls
         self.lost: Optional[str] = None
         self._channel = open_channel(address, tls)
-        self._factory = executor_factory(tff, lambda: self._channel)
-        self._context = context_without_retries(
-            executor_fn=self._factory, **{**context_arguments(tff), "compiler_fn": compiler}
-        )
+        self._context = calling_context(tff, lambda: self._channel, compiler)
         self._thread = EventLoopThread()
 
     async def invoke(self, computation: Any, argument: Any) -> Any:
@@ -79,18 +75,21 @@ class Worker:
         while True:
             try:
                 return await self._watched(
-                    self._thread.await_result(self._context.invoke(computation, argument))
+                    self._thread.await_result(self._invoked(computation, argument))
                 )
             except grpc.RpcError as error:
                 failed += 1
                 # It may have been restarted, or the network was away for a moment.
                 reason = await asyncio.to_thread(self._gone)
-                if reason is None and not _is_of_the_connection(error):
+                if reason is None and not is_of_the_connection(error):
                     raise  # the computation failed, not the worker
                 if reason is None and failed == _ATTEMPTS:
                     reason = f"failed {failed} times, at last with {error.code()}"
                 if reason:
                     raise _Lost(reason) from error
+
+    async def _invoked(self, computation: Any, argument: Any) -> Any:
+        return self._context.invoke(computation, argument)
 
     async def _watched(self, work: Any) -> Any:
         """Awaits `work`, and pings the worker until it is done.
@@ -113,9 +112,9 @@ class Worker:
         reason = unreachable(self._channel, RECONNECT_SECONDS)
         return reason and f"its connection broke, then {reason}"
 
-    def forget_sent(self) -> None:
-        """Gives up the computations that it was sent."""
-        self._factory.retire()
+    def forget_computations(self) -> None:
+        """Gives up what was compiled and sent to it."""
+        self._context.forget()
 
     def reconnect(self) -> None:
         """Uses the worker again after it was lost."""
@@ -125,15 +124,8 @@ class Worker:
     def close(self) -> None:
         """Frees what the worker keeps for this process, and closes the connection."""
         if self.lost is None:
-            self._factory.close()
+            self._context.forget()
         self._channel.close()
-
-
-def _is_of_the_connection(error: Any) -> bool:
-    """Returns whether TFF would retry: the connection broke, or the worker lost the executor."""
-    import tensorflow_federated as tff
-
-    return isinstance(error, tff.framework.RetryableError)
 
 
 class Workers:
@@ -187,9 +179,9 @@ class Workers:
                 if worker.address not in gone:
                     worker.reconnect()
 
-    def forget_sent(self) -> None:
+    def forget_computations(self) -> None:
         for worker in self._left():
-            worker.forget_sent()
+            worker.forget_computations()
 
     def close(self) -> None:
         for worker in self._workers:
@@ -218,7 +210,7 @@ class RemoteRuntime:
         tff = import_tff()
         if self._workers is None:
             require_answers(self.addresses, self.tls)
-            compiler = _compiler(tff)
+            compiler = _compiler()
             workers = [Worker(tff, address, compiler, self.tls) for address in self.addresses]
             self._workers = Workers(workers, self.tls)
             self._context = divided_context(tff, self._workers)
@@ -227,10 +219,10 @@ class RemoteRuntime:
         tff.framework.set_default_context(self._context)
         return tff
 
-    def forget_sent(self) -> None:
-        """Gives up the computations that the workers were sent."""
+    def forget_computations(self) -> None:
+        """Gives up what was compiled and sent to the workers."""
         if self._workers is not None:
-            self._workers.forget_sent()
+            self._workers.forget_computations()
 
     def stop(self) -> None:
         """Leaves the workers, which run on; computations still under way fail."""
@@ -238,9 +230,9 @@ class RemoteRuntime:
             self._workers.close()
 
 
-def _compiler(tff: Any) -> Any:
+def _compiler() -> Any:
     """Returns TFF's compiler for all workers: once per computation, in one thread at a time."""
-    remembered = functools.lru_cache(_MAX_COMPILED)(context_arguments(tff)["compiler_fn"])
+    remembered = functools.lru_cache(_MAX_COMPILED)(native)
     lock = threading.Lock()
 
     def compile_once(computation: Any) -> Any:

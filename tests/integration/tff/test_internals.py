@@ -10,14 +10,15 @@ import weakref
 from collections import OrderedDict
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
+import attrs
 import numpy as np
 import pytest
 from paths import ROOT
 from pytest_federated.tff import internals
 from pytest_federated.tff.compiler import native
-from pytest_federated.tff.executors import executor_factory
+from pytest_federated.tff.context import forget_computations
 from pytest_federated.training.aggregators.differential_privacy import dp
 
 ONLY = ROOT / "harness/pytest_federated/tff/internals.py"
@@ -158,22 +159,35 @@ def test_worker_binary_is_needed_while_the_public_api_hides_it(tff: Any) -> None
     assert not {"stdout", "stderr", "process"} & set(start)
 
 
-def test_stub_with_deadline_is_needed_while_the_public_one_waits_forever(tff: Any) -> None:
-    import grpc
-
-    source = inspect.getsource(tff.framework.RemoteExecutorGrpcStub)
+def test_worker_calls_and_worker_messages_are_needed_while_tffs_stub_waits(tff: Any) -> None:
+    source = inspect.getsource(inspect.getmodule(tff.framework.RemoteExecutorGrpcStub) or tff)
     assert "timeout" not in source
-    stub = internals.stub_with_deadline(grpc.insecure_channel("localhost:1"), 0.1)
-    stub.dispose(None)  # neither fails nor waits
-    stub.dispose_executor(None)
+    assert "@tracing.trace(span=True)\ndef _request" in source
 
 
-def test_lean_executor_is_needed_while_the_public_one_copies_each_level(tff: Any) -> None:
+def test_own_calls_are_needed_while_tffs_context_traces_each_step(tff: Any) -> None:
+    """So are `cardinalities_message` and `number_of_clients`."""
+    source = inspect.getsource(tff.framework.AsyncExecutionContext)
+    assert "tracing.wrap_coroutine_in_current_trace_context" in source
+    assert not {"infer_cardinalities", "serialize_cardinalities"} & set(dir(tff.framework))
+
+
+def test_writing_is_needed_while_tff_copies_each_level(tff: Any) -> None:
     from tensorflow_federated.python.core.impl.executors import value_serialization
 
     federated = inspect.getsource(value_serialization._serialize_federated_value)
     assert "value_proto.federated.value.append(federated_value_proto)" in federated
-    assert issubclass(internals.lean_executor(), tff.framework.RemoteExecutor)
+
+
+def test_reading_is_needed_while_tff_traces_each_array(tff: Any) -> None:
+    from tensorflow_federated.python.core.impl.executors import value_serialization
+
+    source = inspect.getsource(value_serialization)
+    assert "@tracing.trace\ndef deserialize_value" in source
+
+
+def current_context(tff: Any) -> Any:
+    return tff.framework.get_context_stack().current
 
 
 def new_message() -> Any:
@@ -184,51 +198,131 @@ def new_message() -> Any:
     return messages.Value()
 
 
+class Counted:
+    """The calls of a worker, and the names of those that were made."""
+
+    def __init__(self, calls: Any) -> None:
+        self._calls = calls
+        self.made: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.made.append(name)
+        return getattr(self._calls, name)
+
+
 @pytest.mark.usefixtures("running")
 def test_an_argument_is_sent_by_one_call(tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    stub: Any = tff.framework.RemoteExecutorGrpcStub
-    calls: list[str] = []
-
-    def counted(name: str, own: Any) -> Any:
-        return lambda self, request: calls.append(name) or own(self, request)
-
-    for name in ("create_value", "create_struct"):
-        monkeypatch.setattr(stub, name, counted(name, getattr(stub, name)))
     total = tff.tensorflow.computation(lambda a, b: a + b[0], np.int32, [np.int32])
     assert total(1, [2]) == 3  # which sends the computation, too
-    calls.clear()
+    (executor,) = current_context(tff)._executors.values()
+    counted = Counted(executor._calls)
+    monkeypatch.setattr(executor, "_calls", counted)
     assert total(2, [3]) == 5
-    assert calls == ["create_value"]
+    assert counted.made == ["CreateValue", "CreateCall", "Dispose", "Compute"]
 
 
-@pytest.mark.parametrize("is_all_equal", [True, False])
-def test_values_are_written_as_tff_writes_them(is_all_equal: bool, tff: Any) -> None:
-    message = new_message()
-    member = tff.StructWithPythonType(
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+@attrs.define(eq=False)
+class Fields:
+    one: Any
+    two: Any
+
+
+def nested_type(tff: Any) -> Any:
+    return tff.StructWithPythonType(
         [
             ("x", tff.TensorType(np.float32, (None, 2))),
             ("levels", tff.TensorType(np.uint8, (None,))),
             ("seen", tff.TensorType(np.bool_, (2,))),
             ("names", tff.TensorType(np.str_, (None,))),
+            ("name", tff.TensorType(np.str_)),
             ("count", np.int32),
             ("nothing", tff.StructWithPythonType([], tuple)),
             ("pair", tff.StructWithPythonType([np.float32, np.int64], tuple)),
+            ("list", tff.StructWithPythonType([np.float32, np.bool_], list)),
+            ("named", tff.StructWithPythonType([("first", np.int32), ("second", ())], Pair)),
+            ("fields", tff.StructWithPythonType([("one", np.int32), ("two", ())], Fields)),
+            ("plain", tff.StructType([("one", np.int32), ("two", np.float32)])),
         ],
         OrderedDict,
     )
-    value = OrderedDict(
+
+
+def nested_value() -> Any:
+    return OrderedDict(
         x=np.arange(8, dtype=np.float32).reshape(2, 4).T,
         levels=np.zeros(0, np.uint8),
         seen=np.array([True, False]),
         names=np.array(["a", "b"], object),
+        name="a",
         count=7,
         nothing=(),
         pair=(np.float32(2.5), 3),
+        list=[np.float32(2.5), True],
+        named=Pair(1, ()),
+        fields=Fields(1, ()),
+        plain=OrderedDict(one=1, two=0.5),
     )
+
+
+@pytest.mark.parametrize("is_all_equal", [True, False])
+def test_values_are_written_as_tff_writes_them(is_all_equal: bool, tff: Any) -> None:
+    message, member, value = new_message(), nested_type(tff), nested_value()
     given: Any = value if is_all_equal else [value, value]
     kind = tff.StructType([("all", tff.FederatedType(member, tff.CLIENTS, is_all_equal)), member])
-    assert internals.write_value(message, (given, value), kind) is kind
+    internals.value_writer(kind)(message, (given, value))
     assert message == tff.framework.serialize_value((given, value), kind)[0]
+
+
+def outline(value: Any) -> Any:
+    """Returns a value's containers and arrays by type, shape and contents, to be compared."""
+    if isinstance(value, (OrderedDict, list, tuple, Fields)):
+        items = attrs.asdict(value, recurse=False) if isinstance(value, Fields) else value
+        parts = items.items() if isinstance(items, dict) else enumerate(items)
+        return type(value), [(key, outline(part)) for key, part in parts]
+    array = np.asarray(value)
+    return type(value), array.dtype, array.shape, array.tolist()
+
+
+@pytest.mark.parametrize("is_all_equal", [True, False])
+def test_values_are_read_as_tff_reads_them(is_all_equal: bool, tff: Any) -> None:
+    from tensorflow_federated.python.core.impl.types import type_conversions
+
+    member, value = nested_type(tff), nested_value()
+    given: Any = value if is_all_equal else [value, value]
+    kind = tff.StructWithPythonType(
+        [tff.FederatedType(member, tff.CLIENTS, is_all_equal), member], tuple
+    )
+    message = tff.framework.serialize_value((given, value), kind)[0]
+    expected = tff.framework.deserialize_value(message, kind)[0]
+    expected = type_conversions.type_to_py_container(expected, kind)
+    assert outline(internals.value_reader(kind)(message)) == outline(expected)
+
+
+def test_what_is_partly_named_cannot_be_read_either_way(tff: Any) -> None:
+    kind = tff.StructType([("one", np.int32), np.int32])
+    message = tff.framework.serialize_value(tff.structure.Struct([("one", 1), (None, 2)]), kind)[0]
+    with pytest.raises(ValueError, match="mix of named and unnamed"):
+        internals.value_reader(kind)(message)
+
+
+@pytest.mark.usefixtures("running")
+def test_data_sets_and_tensors_are_sent_and_returned(tff: Any) -> None:
+    import tensorflow as tf
+
+    @tff.tensorflow.computation(tff.SequenceType(np.int32), np.int32)
+    def doubled(numbers: Any, plus: Any) -> Any:
+        return numbers.map(lambda n: 2 * n + plus), numbers.reduce(0, lambda a, b: a + b)
+
+    numbers = tf.data.Dataset.from_tensor_slices([1, 2, 3])
+    twice, total = doubled(numbers, tf.constant(1))
+    assert [int(n) for n in twice] == [3, 5, 7]
+    assert total == 6
+    assert doubled([1, 2], tf.Variable(0))[1] == 3
 
 
 def test_a_value_of_another_type_is_refused_as_by_tff(tff: Any) -> None:
@@ -243,15 +337,7 @@ def test_a_value_of_another_type_is_refused_as_by_tff(tff: Any) -> None:
         with pytest.raises(TypeError):
             tff.framework.serialize_value(value, kind)
         with pytest.raises(TypeError):
-            internals.write_value(new_message(), value, kind)
-
-
-def test_context_without_retries_is_needed_while_the_public_one_retries(tff: Any) -> None:
-    public = tff.framework.AsyncExecutionContext
-    assert hasattr(public.invoke, "__wrapped__")
-    context = internals.context_without_retries(executor_fn=executor_factory(tff, lambda: None))
-    assert isinstance(context, public)
-    assert not hasattr(type(context).invoke, "__wrapped__")
+            internals.value_writer(kind)(new_message(), value)
 
 
 def test_ping_method_is_needed_while_no_public_stub_can_ping(tff: Any) -> None:
@@ -263,12 +349,27 @@ def test_ping_method_is_needed_while_no_public_stub_can_ping(tff: Any) -> None:
 @pytest.mark.usefixtures("running")
 def test_forget_compiled_is_needed_while_tffs_contexts_keep_every_model(tff: Any) -> None:
     computation = tff.tensorflow.computation(lambda: 1)
-    assert computation() == 1
+    executor_fn: Any = tff.framework.local_cpp_executor_factory()
+    context = tff.framework.AsyncExecutionContext(executor_fn, compiler_fn=native)
+    context._compiler_pipeline.compile(computation)
     kept = weakref.ref(computation)
     del computation
     gc.collect()
     assert kept() is not None
     internals.forget_compiled()
+    gc.collect()
+    assert kept() is None
+
+
+@pytest.mark.usefixtures("running")
+def test_computations_that_were_run_are_forgotten(tff: Any) -> None:
+    computation = tff.tensorflow.computation(lambda: 1)
+    assert computation() == 1
+    kept = weakref.ref(computation)
+    del computation
+    gc.collect()
+    assert kept() is not None
+    forget_computations()
     gc.collect()
     assert kept() is None
 
@@ -301,7 +402,7 @@ def test_forget_serialized_types_is_needed_while_tff_keeps_them(tff: Any) -> Non
     assert again is not message and again == message
 
 
-def test_forget_compiled_is_needed_while_functions_of_modules_keep_graphs(tff: Any) -> None:
+def test_forget_traces_is_needed_while_functions_of_modules_keep_graphs(tff: Any) -> None:
     import tensorflow as tf
 
     models = importlib.import_module("tensorflow_federated.python.learning.models.functional")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pytest_federated import Scenario, run
-from pytest_federated.tff import context, executors
+from pytest_federated.tff import calls, context
 from pytest_federated.training.engine import build
 from pytest_federated.training.history import TrainingHistory
 
@@ -88,49 +88,52 @@ def test_models_leave_neither_graphs_nor_classes(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def factory(tff: Any) -> Any:
-    """The executor factory of this process's runtime."""
+def calling(tff: Any) -> Any:
+    """The context of this process's runtime, with no executors."""
     tff.tensorflow.computation(lambda: 1)()  # creates a channel
-    runtime: Any = context.runtime()
-    return runtime.start().framework.get_context_stack().current._executor_factory
+    calling = context.runtime().start().framework.get_context_stack().current
+    calling.forget()
+    return calling
 
 
 @pytest.fixture
-def disposed(factory: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def disposed(calling: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The executors that the worker was told to forget, with everything they were sent."""
     asked: list[Any] = []
-    monkeypatch.setattr(factory._stub, "dispose_executor", asked.append)
-    factory.close()
-    asked.clear()
+
+    def dispose(request: Any, timeout: float) -> None:
+        asked.append(request.executor.id)
+
+    monkeypatch.setattr(calling._calls, "DisposeExecutor", dispose)
     return asked
 
 
 def test_the_worker_forgets_the_oldest_computations(
-    tff: Any, factory: Any, disposed: list[Any], monkeypatch: pytest.MonkeyPatch
+    tff: Any, calling: Any, disposed: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "_MAX_SENT", 3)
+    monkeypatch.setattr(calls, "_MAX_SENT", 3)
 
     def adding(number: int) -> Any:
         return tff.tensorflow.computation(lambda x: x + number, tff.TensorType(np.int32))
 
     computations = [adding(number) for number in range(8)]
     assert [add(1) for add in computations] == list(range(1, 9))
-    (executor,) = factory._executors.values()
+    (executor,) = calling._executors.values()
     assert len(executor._sent) == 2, "three, three, and the last two"
     assert len(disposed) == 2
     assert computations[0](1) == 1, "it should be sent again"
 
 
 def test_there_are_no_more_executors_than_needed(
-    tff: Any, factory: Any, disposed: list[Any], monkeypatch: pytest.MonkeyPatch
+    tff: Any, calling: Any, disposed: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is one for each number of clients, which dropout changes from round to round."""
-    monkeypatch.setattr(executors, "_MAX_EXECUTORS", 2)
+    monkeypatch.setattr(calls, "_MAX_EXECUTORS", 2)
 
     @tff.federated_computation(tff.FederatedType(np.int32, tff.CLIENTS))
     def total(values: Any) -> Any:
         return tff.federated_sum(values)
 
     assert [total([1] * clients) for clients in (1, 2, 3, 1, 3)] == [1, 2, 3, 1, 3]
-    assert list(factory._executors) == [1, 3]
+    assert list(calling._executors) == [1, 3]
     assert len(disposed) == 2

@@ -7,8 +7,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from pytest_federated.core.errors import DataError
-from pytest_federated.core.shares import share_of_none
 from pytest_federated.data.shifts.shift import Holder, shifts
 
 
@@ -36,7 +34,7 @@ def label_permutation(
     return permutations[-1][y]
 
 
-@shifts("label_noise", of="labels")
+@shifts("label_noise", of="labels", share="share")
 def label_noise(
     y: np.ndarray,
     holder: Holder,
@@ -52,13 +50,7 @@ def label_noise(
 
     Source: J. Xu et al., FedCorr: Multi-Stage Federated Learning for Label Noise Correction,
     CVPR 2022 (where the rate differs between the noisy clients, too), arXiv:2204.04677.
-
-    Raises:
-        DataError: of so few clients, the share is none.
-
     """
-    if reason := share_of_none(share, holder.clients, "nobody, so no label would be wrong"):
-        raise DataError(f"clients.shift.share: {reason}")
     noisy = holder.common().permutation(holder.clients)[: round(share * holder.clients)]
     if holder.client not in noisy or holder.num_classes < 2:
         return y

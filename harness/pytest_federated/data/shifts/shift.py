@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Literal, Optional, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.core.shares import share_of_none
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 
@@ -46,10 +47,12 @@ class ShiftSpec(Spec):
 
     Attributes:
         of: the part of an example that it changes; required.
+        share: the key with the share of the clients whose examples it changes; empty for all.
 
     """
 
     of: Optional[Part] = None
+    share: str = ""
 
     def __post_init__(self) -> None:
         if self.of is None:
@@ -73,6 +76,15 @@ class Shift(Protocol):
 
 
 shifts = Registry("shift", Shift, ShiftSpec, plural="shifts", package=__package__, error=DataError)
+
+
+def changing_nobody(selected: Sequence[Section], clients: int) -> Iterator[tuple[str, str]]:
+    """Yields the key of each share, below ``clients``, that is none of so many clients, and why."""
+    for number, shift in enumerate(selected):
+        if key := shifts.entry(shift).spec.share:
+            share: float = getattr(shift, key)
+            if reason := share_of_none(share, clients, "nobody, so it would change nothing"):
+                yield f"shift.{number}.{key}", reason
 
 
 def apply(

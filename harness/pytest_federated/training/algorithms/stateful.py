@@ -16,7 +16,7 @@ from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import Algorithm, AlgorithmInputs
 from pytest_federated.training.algorithms.local_steps import new_weights, types_of
 from pytest_federated.training.engine import stacks
-from pytest_federated.training.engine.packed import aggregate, summed
+from pytest_federated.training.engine.packed import aggregate, joined, separated, summed
 from pytest_federated.training.engine.stacks import PackedClient, Sent
 from pytest_federated.training.engine.standard import arguments
 from pytest_federated.training.optimizers import rates
@@ -216,15 +216,18 @@ class StatefulAlgorithm(Algorithm):
 
             weights, server = received
             total, weight, metrics, sums, new = run(weights, server, list(kept), stack)
-            return (total, weight, (metrics, sums)), new
+            trained = total, weight, (metrics, sums)
+            return (trained if keeps_rows else joined(trained)), new
 
         sums_type = train_stack.type_signature.result[0]
 
         @tff.tensorflow.computation(state_type, sums_type)
         def step(state: Any, trained: Any) -> Any:
-            total, weight, (metrics, sums) = trained
             weights = state.global_model_weights
             trainable = tuple(weights.trainable)
+            if not keeps_rows:
+                trained = separated(trained, (trainable, tf.constant(0.0), rest()))
+            total, weight, (metrics, sums) = trained
             change = aggregate(aggregator, total, weight, trainable)
             kept, gradient = self.step(list(state.client_work["kept"]), list(change), list(sums))
             server = OrderedDict(state.client_work, kept=list(kept))

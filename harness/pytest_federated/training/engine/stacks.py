@@ -367,7 +367,9 @@ def train_stack(
                 are_finite.write(at, is_finite),
             )
         else:
-            total = tuple(plus(t, sent.weight * factor * c) for t, c in zip(total, sent.change))
+            # In one operation: a choice between two tensors of a weight's size takes longer.
+            scale = if_finite(sent.weight * factor)
+            total = tuple(t + tf.math.multiply_no_nan(c, scale) for t, c in zip(total, sent.change))
         return (
             at + 1,
             total,
