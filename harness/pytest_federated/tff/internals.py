@@ -267,21 +267,32 @@ def forget_compiled() -> None:
     """Lets go of the computations that TFF's contexts have compiled, and with them of their models.
 
     The one that divides computations keeps 128, about 10 MB for a model; the public API has no way
-    to keep fewer. Nor
-    has it one to let go of types: all that there ever were are kept, each with its serialized form,
-    half a MB and more for a model. Types are equal by what they say, kept or made anew.
+    to keep fewer. Nor has it one to let go of types: all that there ever were are kept. Types are
+    equal by what they say, kept or made anew.
     """
     from tensorflow_federated.python.core.impl.execution_contexts import compiler_pipeline
-    from tensorflow_federated.python.core.impl.types import computation_types, type_serialization
+    from tensorflow_federated.python.core.impl.types import computation_types
 
     read, _ = _with_memory()
     compiler_pipeline.CompilerPipeline.compile.cache_clear()
     read.cache_clear()
-    caches: list[Any] = [type_serialization._type_serialization_cache]
-    for one in [*caches, *computation_types._intern_pool.values()]:
+    for one in computation_types._intern_pool.values():
         one.clear()
+    forget_serialized_types()
     modules = list(sys.modules.values())
     forget_traces(one for m in modules for one in list(getattr(m, "__dict__", {}).values()))
+
+
+def forget_serialized_types() -> None:
+    """Lets go of the messages that TFF keeps of types, each of which takes 8 KB.
+
+    That is a MB for a training. Those that are needed again are made again, in 3 ms. TFF keeps
+    each as long as the type.
+    """
+    from tensorflow_federated.python.core.impl.types import type_serialization
+
+    kept: Any = type_serialization._type_serialization_cache
+    kept.clear()
 
 
 def forget_traces(objects: Iterable[Any]) -> None:

@@ -390,6 +390,18 @@ def test_forget_compiled_is_needed_while_tff_keeps_every_type(tff: Any) -> None:
     assert plus_one(np.array([1, 2, 3], np.int32)).tolist() == [2, 3, 4]
 
 
+def test_forget_serialized_types_is_needed_while_tff_keeps_them(tff: Any) -> None:
+    module: Any = importlib.import_module(
+        "tensorflow_federated.python.core.impl.types.type_serialization"
+    )
+    vector = tff.TensorType(np.int32, [54321])
+    message = module.serialize_type(vector)
+    assert module.serialize_type(vector) is message
+    internals.forget_serialized_types()
+    again = module.serialize_type(vector)
+    assert again is not message and again == message
+
+
 def test_forget_traces_is_needed_while_functions_of_modules_keep_graphs(tff: Any) -> None:
     import tensorflow as tf
 

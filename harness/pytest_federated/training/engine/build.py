@@ -28,7 +28,7 @@ from pytest_federated.registry.choice import choices_in
 from pytest_federated.registry.registry import kind
 from pytest_federated.tff.context import forget_computations
 from pytest_federated.tff.imports import silenced
-from pytest_federated.tff.internals import forget_traces
+from pytest_federated.tff.internals import forget_serialized_types, forget_traces
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.aggregators.aggregator import build as aggregator_factory
 from pytest_federated.training.aggregators.differential_privacy import NOISE_SEED
@@ -281,12 +281,13 @@ def trainer_for(
 
 
 def _forget_graphs() -> None:
-    """Lets go of the graphs that a training was just built in, three quarters of its memory.
+    """Lets go of the graphs and types that a training was just built of, most of its memory.
 
     TFF's computations have copies. While the collector was paused, all that is new became the
     youngest generation, so that this collection looks at nothing else.
     """
     forget_traces(gc.get_objects())
+    forget_serialized_types()
     gc.collect(0)
     collector.return_freed()
 
