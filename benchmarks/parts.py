@@ -38,14 +38,7 @@ _PARTS = {
     "evaluation after rounds": [("training.engine.build", "Trainer.evaluate")],
     "final figures of clients and labels": [("training.loop", "_final_figures")],
     "report": [("plugin.session", "FederatedSession._finish")],
-}
-_TFFS_PARTS = {
-    "values are written for the worker": [("", "framework.serialize_value")],
-    "values are read from the worker": [("", "framework.deserialize_value")],
-    "calls of the worker": [
-        ("", f"framework.RemoteExecutorGrpcStub.{name}")
-        for name in ("create_value", "create_call", "create_struct", "create_selection", "compute")
-    ],
+    "values written, sent, and read": [("tff.calls", "Executor.call")],
 }
 
 
@@ -110,13 +103,9 @@ class Plugin:
         import_tff()
         self._clock.seconds["import of TensorFlow and TFF"] = time.process_time() - begin
         self._clock.calls["import of TensorFlow and TFF"] = 1
-        for parts, package in (
-            (_PARTS, "pytest_federated."),
-            (_TFFS_PARTS, "tensorflow_federated"),
-        ):
-            for part, functions in parts.items():
-                for module, name in functions:
-                    self._clock.measure(part, package + module, name)
+        for part, functions in _PARTS.items():
+            for module, name in functions:
+                self._clock.measure(part, f"pytest_federated.{module}", name)
         gc.callbacks.append(self._clock.collected)
 
 

@@ -46,6 +46,31 @@ def is_of_the_connection(error: Any) -> bool:
     return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.FAILED_PRECONDITION)
 
 
+class Form(NamedTuple):
+    """A computation, ready to be called.
+
+    Attributes:
+        computation: as it was traced.
+        compiled: as workers execute it.
+        write: writes an argument to a message; None where it takes none.
+        read: returns the result that a message says.
+
+    """
+
+    computation: Any
+    compiled: Any
+    write: Any
+    read: Callable[[Any], Any]
+
+    @classmethod
+    def of(cls, computation: Any, compiled: Any) -> Form:
+        parameter = compiled.type_signature.parameter
+        # Compiled, a computation has lost the Python classes of its result.
+        read = value_reader(computation.type_signature.result)
+        write = None if parameter is None else value_writer(parameter)
+        return cls(computation, compiled, write, read)
+
+
 class Executor:
     """What a worker keeps for the calls with one number of clients."""
 
@@ -58,34 +83,34 @@ class Executor:
         self._sent: dict[int, tuple[Any, Any]] = {}  # by id, with the object that has it
         self._done_with: list[Any] = []
 
-    def call(self, computation: Any, argument: Any) -> Any:
-        """Returns the message with the result of a compiled computation.
-
-        `argument` is the request to create it, or None.
-        """
-        if argument is not None:
-            argument.executor.CopyFrom(self._executor)
-            self._done_with.append(self._calls.CreateValue(argument).value_ref)
+    def call(self, form: Form, value: Any) -> Any:
+        """Returns the result of a computation; `value` is its argument, or None."""
+        if value is not None:
+            self._done_with.append(self._created(form.write, value))
         request = self._messages.CreateCallRequest(
             executor=self._executor,
-            function_ref=self._reference(computation),
-            argument_ref=None if argument is None else self._done_with[-1],
+            function_ref=self._reference(form.compiled),
+            argument_ref=None if value is None else self._done_with[-1],
         )
         result = self._calls.CreateCall(request).value_ref
         self._free()  # the last result, and the argument, which the worker holds until it is done
         self._done_with.append(result)
         request = self._messages.ComputeRequest(executor=self._executor, value_ref=result)
-        return self._calls.Compute(request).value
+        return form.read(self._calls.Compute(request).value)
 
     def _reference(self, computation: Any) -> Any:
         """Returns the worker's name for a computation, which is sent once, not for each call."""
         known = self._sent.get(id(computation))
         if known is None:
-            request = self._messages.CreateValueRequest(executor=self._executor)
-            value_writer(computation.type_signature)(request.value, computation)
-            known = computation, self._calls.CreateValue(request).value_ref
-            self._sent[id(computation)] = known
+            write = value_writer(computation.type_signature)
+            known = self._sent[id(computation)] = computation, self._created(write, computation)
         return known[1]
+
+    def _created(self, write: Callable[[Any, Any], None], value: Any) -> Any:
+        """Sends a value; returns the worker's name for it."""
+        request = self._messages.CreateValueRequest(executor=self._executor)
+        write(request.value, value)
+        return self._calls.CreateValue(request).value_ref
 
     def _free(self) -> None:
         """Has the worker free values, while it computes."""
@@ -109,31 +134,6 @@ class Executor:
                 self._calls.DisposeExecutor(request, timeout=_DISPOSE_SECONDS)
 
 
-class _Form(NamedTuple):
-    """A computation, ready to be called.
-
-    Attributes:
-        computation: as it was traced.
-        compiled: as workers execute it.
-        write: writes an argument to a message; None where it takes none.
-        read: returns the result that a message says.
-
-    """
-
-    computation: Any
-    compiled: Any
-    write: Any
-    read: Callable[[Any], Any]
-
-    @classmethod
-    def of(cls, computation: Any, compiled: Any) -> _Form:
-        parameter = compiled.type_signature.parameter
-        # Compiled, a computation has lost the Python classes of its result.
-        read = value_reader(computation.type_signature.result)
-        write = None if parameter is None else value_writer(parameter)
-        return cls(computation, compiled, write, read)
-
-
 def calling_context(
     tff: Any, connect: Callable[[], Any], compiler: Any, pauses: Sequence[float] = ()
 ) -> Any:
@@ -149,7 +149,6 @@ def calling_context(
         compiler: returns a computation in the form that workers execute.
         pauses: seconds before each further attempt where a connection breaks.
     """
-    messages = worker_messages()
 
     class Context(tff.framework.SyncContext):
         def __init__(self) -> None:
@@ -159,7 +158,7 @@ def calling_context(
             self._executors: OrderedDict[int, Executor] = OrderedDict()
             self._compile = functools.lru_cache(_MAX_COMPILED)(compiler)
             # By id, as a computation's hash is that of all that it says.
-            self._forms: OrderedDict[int, _Form] = OrderedDict()
+            self._forms: OrderedDict[int, Form] = OrderedDict()
 
         def invoke(self, comp: Any, arg: Any = None) -> Any:
             """Runs a computation.
@@ -182,22 +181,19 @@ def calling_context(
 
         def _invoked(self, computation: Any, value: Any) -> Any:
             form = self._form(computation)
-            argument, clients = None, 0
+            clients = 0
             if value is not None:
-                argument = messages.CreateValueRequest()
-                form.write(argument.value, value)
                 clients = number_of_clients(value, form.compiled.type_signature.parameter)
             try:
-                result = self._executor(clients).call(form.compiled, argument)
+                return self._executor(clients).call(form, value)
             except BaseException:
                 self._executors.pop(clients, None)
                 raise
-            return form.read(result)
 
-        def _form(self, computation: Any) -> _Form:
+        def _form(self, computation: Any) -> Form:
             form = self._forms.get(id(computation))
             if form is None:
-                form = self._forms[id(computation)] = _Form.of(
+                form = self._forms[id(computation)] = Form.of(
                     computation, self._compile(computation)
                 )
                 if len(self._forms) > _MAX_COMPILED:
