@@ -322,7 +322,7 @@ def test_data_sets_and_tensors_are_sent_and_returned(tff: Any) -> None:
     twice, total = doubled(numbers, tf.constant(1))
     assert [int(n) for n in twice] == [3, 5, 7]
     assert total == 6
-    assert doubled([1, 2], tf.Variable(0))[1] == 3
+    assert doubled([1, 2], tf.Variable(tf.constant(0)))[1] == 3
 
 
 def test_a_value_of_another_type_is_refused_as_by_tff(tff: Any) -> None:
