@@ -35,7 +35,7 @@ class Child:
             # Flower's own processes find the sides and the work there.
             env={
                 **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
+                "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent / "harness")]),
                 "BENCHMARK_FOLDER": str(folder),
                 "TF_CPP_MIN_LOG_LEVEL": "3",
             },
