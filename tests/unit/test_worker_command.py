@@ -14,8 +14,8 @@ def test_a_worker_prepares_a_computation_no_more_often_than_it_has_compute_threa
     assert f"--max_concurrent_computation_calls={at_once}" in command(8000, threads)
 
 
-@pytest.mark.parametrize(("threads", "heaps"), [(3, "3"), (None, str(cores()))])
-def test_a_worker_has_no_more_heaps_than_compute_threads(
+@pytest.mark.parametrize(("threads", "heaps"), [(3, "6"), (None, str(2 * cores()))])
+def test_a_worker_has_two_heaps_for_each_compute_thread(
     threads: int, heaps: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
@@ -25,3 +25,10 @@ def test_a_worker_has_no_more_heaps_than_compute_threads(
 def test_a_worker_has_as_many_heaps_as_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_ARENA_MAX", "8")
     assert environment(3)["MALLOC_ARENA_MAX"] == "8"
+
+
+def test_a_worker_computes_in_the_thread_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_NUM_INTEROP_THREADS", raising=False)
+    assert environment(None)["TF_NUM_INTEROP_THREADS"] == "-1"
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "4")
+    assert environment(None)["TF_NUM_INTEROP_THREADS"] == "4", "the user says otherwise"
