@@ -40,7 +40,7 @@ _MAX_COMPILED = 128  # computations remembered, the most recently used
 
 
 def is_of_the_connection(error: Any) -> bool:
-    """Returns whether an `grpc.RpcError` says that the connection or the executor was lost."""
+    """Returns whether a `grpc.RpcError` says that the connection or the executor was lost."""
     import grpc
 
     return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.FAILED_PRECONDITION)
