@@ -120,7 +120,7 @@ def test_a_packed_model_trains_as_in_standard_execution(function: str) -> None:
         ("own_backwards", "the model does not make its variables in the order of its layers"),
         ("pretrained", "TFF can make no functional model of it (AttributeError"),
         ("mixed", "the model has mixed precision"),
-        ("double", "TFF can make no functional model of it (TypeError"),
+        ("double", "TFF can make no functional model of it (ValueError"),
         ("regularized", "the model has regularization losses"),
         ("compiled", "the model makes variables that are not its weights"),
         ("unused", "the model makes variables that are not its weights"),
