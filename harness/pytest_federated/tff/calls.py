@@ -126,12 +126,15 @@ class Executor:
     def is_full(self) -> bool:
         return len(self._sent) >= _MAX_SENT
 
+    def close(self) -> None:
+        """Has the worker forget all that it keeps for this, also while it computes."""
+        request = self._messages.DisposeExecutorRequest(executor=self._executor)
+        with contextlib.suppress(Exception):  # a courtesy: the worker may be gone
+            self._calls.DisposeExecutor(request, timeout=_DISPOSE_SECONDS)
+
     def __del__(self) -> None:
-        """Has the worker forget all that it keeps for this."""
         if hasattr(self, "_executor") and not sys.is_finalizing():
-            request = self._messages.DisposeExecutorRequest(executor=self._executor)
-            with contextlib.suppress(Exception):  # a courtesy: the worker may be gone
-                self._calls.DisposeExecutor(request, timeout=_DISPOSE_SECONDS)
+            self.close()
 
 
 def calling_context(
@@ -220,5 +223,10 @@ def calling_context(
                 self._executors.clear()
                 self._forms.clear()
                 self._compile.cache_clear()
+
+        def close(self) -> None:
+            """Gives up what was sent, without waiting for a call that is under way."""
+            while self._executors:
+                self._executors.popitem()[1].close()
 
     return Context()

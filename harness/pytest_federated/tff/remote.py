@@ -124,7 +124,7 @@ class Worker:
     def close(self) -> None:
         """Frees what the worker keeps for this process, and closes the connection."""
         if self.lost is None:
-            self._context.forget()
+            self._context.close()
         self._channel.close()
 
 

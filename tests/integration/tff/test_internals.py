@@ -6,6 +6,7 @@ import ast
 import gc
 import importlib
 import inspect
+import threading
 import weakref
 from collections import OrderedDict
 from pathlib import Path
@@ -219,6 +220,37 @@ def test_an_argument_is_sent_by_one_call(tff: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(executor, "_calls", counted)
     assert total(2, [3]) == 5
     assert counted.made == ["CreateValue", "CreateCall", "Dispose", "Compute"]
+
+
+@pytest.mark.usefixtures("running")
+def test_closing_does_not_wait_for_a_call_that_is_under_way(
+    tff: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when Ctrl-C ends a session whose remote worker computes."""
+    number = tff.tensorflow.computation(lambda: 1)
+    assert number() == 1
+    context = current_context(tff)
+    (executor,) = context._executors.values()
+    is_computing, may_end = threading.Event(), threading.Event()
+
+    class Slow(Counted):
+        def Compute(self, request: Any) -> Any:
+            is_computing.set()
+            assert may_end.wait(60)
+            return self._calls.Compute(request)
+
+    monkeypatch.setattr(executor, "_calls", Slow(executor._calls))
+    calling = threading.Thread(target=context.invoke, args=[number], daemon=True)
+    calling.start()
+    assert is_computing.wait(60)
+    closing = threading.Thread(target=context.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    is_closed = not closing.is_alive()
+    may_end.set()
+    calling.join(60)
+    assert is_closed
+    assert executor._calls.made[-1:] == ["DisposeExecutor"]
 
 
 class Pair(NamedTuple):
