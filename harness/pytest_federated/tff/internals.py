@@ -28,6 +28,7 @@ _MAX_GRAPH_BYTES = 100_000
 
 # What is replaced in a private module is replaced by one thread at a time.
 _compiler_lock, _tfrecords_lock = threading.Lock(), threading.Lock()
+_tracing_lock = threading.RLock()
 
 # --- The worker process and the connection to it
 
@@ -298,9 +299,9 @@ def forget_serialized_types() -> None:
 def forget_traces(objects: Iterable[Any]) -> None:
     """Has those objects that are `tf.function`s let go of the graphs that they were traced in.
 
-    A function of a model, of TFF (secure sums, k-means) or of a user that outlives such a graph is
-    traced anew in each, and keeps all of them: 5 MB and more for a training. TensorFlow has no
-    public way to forget. What was traced outside of a graph stays.
+    A function of TFF (secure sums, k-means) or of a user that outlives such a graph is traced anew
+    in each, and keeps all of them. TensorFlow has no public way to forget. What was traced outside
+    of a graph stays.
     """
     import tensorflow as tf
 
@@ -308,12 +309,56 @@ def forget_traces(objects: Iterable[Any]) -> None:
     for function in objects:
         if type(function) is kind:
             known = function._function_cache
-            for key in list(known._primary):
-                if key[0].context.parent_graph is not None:
-                    traced = known._primary.pop(key)
-                    known._dispatch_dict.pop(key[0], None)
-                    if function._concrete_variable_creation_fn is traced:  # by its first call
-                        function._concrete_variable_creation_fn = None
+            _forget([function], [(known, key) for key in list(known._primary)])
+
+
+@contextlib.contextmanager
+def traces_forgotten() -> Iterator[None]:
+    """As `forget_traces`, for all that is traced in the block, by whatever function.
+
+    A model's functions keep 5 MB and more of a training. They are noted as they are traced: to look
+    for them among all objects takes longer than to trace a small model.
+    """
+    import tensorflow as tf
+    from tensorflow.core.function.polymorphism import function_cache
+
+    kind: Any = type(tf.function(lambda: None))
+    begun: list[Any] = []
+    traced: list[tuple[Any, Any]] = []
+
+    def noting_add(known: Any, graph: Any, context: Any = None) -> None:
+        add(known, graph, context)
+        if context is not None:
+            traced.append((known, (context, graph.function_type)))
+
+    def noting_begin(function: Any, *arguments: Any, **settings: Any) -> Any:
+        begun.append(function)
+        return begin(function, *arguments, **settings)
+
+    with _tracing_lock:
+        add, begin = function_cache.FunctionCache.add, kind._initialize
+        function_cache.FunctionCache.add, kind._initialize = noting_add, noting_begin
+        try:
+            yield
+        finally:
+            function_cache.FunctionCache.add, kind._initialize = add, begin
+            _forget(begun, traced)
+
+
+def _forget(functions: Iterable[Any], traced: Iterable[tuple[Any, Any]]) -> None:
+    """Has caches of `tf.function`s forget those of their keys that are of other graphs.
+
+    So do those of the functions whose first call it was that is forgotten.
+    """
+    forgotten = {}  # by id
+    for known, key in traced:
+        if key[0].context.parent_graph is not None and key in known._primary:
+            graph = known._primary.pop(key)
+            known._dispatch_dict.pop(key[0], None)
+            forgotten[id(graph)] = graph
+    for function in functions:
+        if id(getattr(function, "_concrete_variable_creation_fn", None)) in forgotten:
+            function._concrete_variable_creation_fn = None
 
 
 @cache

@@ -457,6 +457,41 @@ def test_forget_traces_is_needed_while_functions_of_modules_keep_graphs(tff: Any
     traced()  # works as before
 
 
+def test_traces_forgotten_is_needed_while_functions_keep_the_graphs_they_are_traced_in(
+    tff: Any,
+) -> None:
+    import tensorflow as tf
+
+    @tf.function
+    def double(x: Any) -> Any:
+        return 2 * x
+
+    @tf.function
+    def half(x: Any) -> Any:
+        return x / 2
+
+    def traced(function: Any) -> Any:
+        with tf.Graph().as_default() as graph:
+            function(tf.constant(1.0))
+        return weakref.ref(graph)
+
+    kept = [traced(double), traced(double)]  # the first one in two places
+    gc.collect()
+    assert all(graph() is not None for graph in kept)
+    assert double(tf.constant(3.0)) == 6
+    count = double.experimental_get_tracing_count()
+    with internals.traces_forgotten():
+        inside = [traced(double), traced(half), traced(half)]
+        assert half(tf.constant(3.0)) == 1.5
+    gc.collect()
+    assert all(graph() is None for graph in inside)
+    assert all(graph() is not None for graph in kept)
+    assert double.experimental_get_tracing_count() == count
+    assert half.experimental_get_tracing_count() == 1
+    traced(half)  # works as before, and is kept again
+    assert half.experimental_get_tracing_count() == 2
+
+
 def test_same_keras_seeds_is_needed_while_keras_draws_others_each_time(tff: Any) -> None:
     import tensorflow as tf
 
