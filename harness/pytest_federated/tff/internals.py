@@ -22,9 +22,11 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from pytest_federated.tff.compiled import content
+
 _MAX_TYPES = 5_000  # remembered, the most recently used
 _MAX_GRAPHS = 200
-_MAX_GRAPH_BYTES = 100_000
+_MAX_GRAPH_BYTES = 200_000
 
 # What is replaced in a private module is replaced by one thread at a time.
 _compiler_lock, _tfrecords_lock = threading.Lock(), threading.Lock()
@@ -392,8 +394,7 @@ def _with_memory() -> tuple[Any, Callable[[Any, Any], Any]]:
     def optimize(block: Any, options: Any) -> Any:
         if block.proto.ByteSize() > _MAX_GRAPH_BYTES:  # it holds arrays
             return plain_optimize(block, options)
-        text = block.proto.SerializeToString() + options.SerializeToString()
-        key = hashlib.sha256(text).digest()
+        key = hashlib.sha256(content(block.proto) + options.SerializeToString()).digest()
         if key not in optimized:
             optimized[key] = plain_optimize(block, options).proto.SerializeToString()
             if len(optimized) > _MAX_GRAPHS:
