@@ -246,8 +246,8 @@ def pytest_collection_finish() -> None:
 def _keep_what_is_imported() -> None:
     """Keeps the garbage collector from walking through all modules again and again.
 
-    It runs at the end of every pytest inside pytest. Once TensorFlow is imported, which freezes what
-    there is, nothing more is: what is frozen is never freed, and models are many.
+    It runs at the end of every pytest inside pytest. Once TensorFlow is imported, which freezes
+    what there is, nothing more is: what is frozen is never freed, and models are many.
     """
     if "tensorflow" in sys.modules:
         gc.set_threshold(*_DEFAULT_THRESHOLDS)
