@@ -140,6 +140,7 @@ class PackedClient(NamedTuple):
         begin: position of its first example.
         end: position after its last one.
         batch_size: examples of a batch; int32, as all of these.
+        batches: how many batches it has.
         steps: local steps.
         key: from which its layers draw random numbers.
 
@@ -149,6 +150,7 @@ class PackedClient(NamedTuple):
     begin: Any
     end: Any
     batch_size: Any
+    batches: Any
     steps: Any
     key: Any
 
@@ -161,11 +163,7 @@ class PackedClient(NamedTuple):
 
     def passes(self, count: int) -> PackedClient:
         """Returns the client with so many passes over its batches for its steps."""
-        return self._replace(steps=count * self._batches)
-
-    @property
-    def _batches(self) -> Any:
-        return (self.end - self.begin + self.batch_size - 1) // self.batch_size
+        return self._replace(steps=count * self.batches)
 
     def batch(self, step: Any, draws: bool) -> tuple[Any, Any, Any]:
         """Returns the batch of a step: what a model takes, the labels, how many examples.
@@ -176,7 +174,7 @@ class PackedClient(NamedTuple):
         """
         import tensorflow as tf
 
-        first = self.begin + (step % self._batches) * self.batch_size
+        first = self.begin + (step % self.batches) * self.batch_size
         last = tf.minimum(first + self.batch_size, self.end)
         x = tf.nest.map_structure(lambda values: values[first:last], self.stack["x"])
         y = self.stack["y"][first:last]
@@ -370,14 +368,16 @@ def train_stack(
     """
     import tensorflow as tf
 
-    batches, sizes, steps, keys = tf.split(stack["plan"][1:], 4)
+    batch_sizes, sizes, steps, keys = tf.split(stack["plan"][1:], 4)
+    batches = (sizes + batch_sizes - 1) // batch_sizes
     ends = tf.cumsum(sizes)
     begins = ends - sizes
 
     def train_next(
         at: Any, total: Any, total_weight: Any, metrics: Any, sums: Any, all_kept: Any
     ) -> Any:
-        client = PackedClient(stack, begins[at], ends[at], batches[at], steps[at], keys[at])
+        of_client = (values[at] for values in (begins, ends, batch_sizes, batches, steps, keys))
+        client = PackedClient(stack, *of_client)
         before = [values[at] for values in kept]
         sent = train_client(client, before)
         is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in sent.change])
