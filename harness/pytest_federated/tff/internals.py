@@ -366,7 +366,7 @@ def _forget(functions: Iterable[Any], traced: Iterable[tuple[Any, Any]]) -> None
 def _without_recomputation(options: Any) -> Any:
     """Returns TensorFlow's options of optimization without one that TFF sets.
 
-    It computes activations again for a gradient, which saves memory, and keeps TensorFlow from
+    It computes activations again for gradients, which saves memory, and keeps TensorFlow from
     using one kernel for a layer, its bias and its activation: a CNN takes a twentieth more time.
     """
     changed = type(options)()
