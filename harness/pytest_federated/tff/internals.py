@@ -325,6 +325,7 @@ def traces_forgotten() -> Iterator[None]:
     from tensorflow.core.function.polymorphism import function_cache
 
     kind: Any = type(tf.function(lambda: None))
+    caches: Any = function_cache.FunctionCache
     begun: list[Any] = []
     traced: list[tuple[Any, Any]] = []
 
@@ -338,12 +339,12 @@ def traces_forgotten() -> Iterator[None]:
         return begin(function, *arguments, **settings)
 
     with _tracing_lock:
-        add, begin = function_cache.FunctionCache.add, kind._initialize
-        function_cache.FunctionCache.add, kind._initialize = noting_add, noting_begin
+        add, begin = caches.add, kind._initialize
+        caches.add, kind._initialize = noting_add, noting_begin
         try:
             yield
         finally:
-            function_cache.FunctionCache.add, kind._initialize = add, begin
+            caches.add, kind._initialize = add, begin
             _forget(begun, traced)
 
 
