@@ -286,7 +286,7 @@ def unsynced() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Has temporary files be in pytest's folder: processes that a test kills leave theirs behind."""
+    """Has temporary files be in pytest's folder, as processes that a test kills leave theirs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
         patch.setattr(tempfile, "tempdir", None)
