@@ -19,6 +19,7 @@ from pytest_federated.core.errors import ModelError
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.datasets.rows import GrayLevels, gray_levels
 from pytest_federated.data.federation import FederatedData
+from pytest_federated.tff.context import runtime, shutdown
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.engine.packed import stack_training
 from pytest_federated.training.engine.stacks import deal, loop
@@ -386,6 +387,24 @@ def test_a_loop_that_cannot_be_traced_changes_no_other() -> None:
     with tf.Graph().as_default(), pytest.raises(ValueError, match="int32"):
         loop(lambda i: i < 3, fails, (0,))
     assert tf.compat.v1.control_flow_v2_enabled()
+
+
+@pytest.mark.usefixtures("running")
+def test_numbers_do_not_depend_on_how_many_clients_are_trained_at_once() -> None:
+    """Nor, then, on the number of cores or of -n: a convolution's gradient would by its threads."""
+    data, cnn = federation([40, 50], 3, (28, 28, 1)), {"kind": "cnn", "filters": [8, 16]}
+
+    def trained(threads: int) -> list[np.ndarray]:
+        shutdown()
+        runtime(threads).start()
+        return weights(data, "packed", cnn, 2, batch_size=20)[0]
+
+    try:
+        one, four = trained(1), trained(4)
+    finally:
+        shutdown()
+        runtime().start()
+    assert all(map(np.array_equal, one, four))
 
 
 @given(work=st.lists(st.integers(0, 50), min_size=1, max_size=60), stacks=st.integers(1, 10))
