@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -246,12 +247,11 @@ def pytest_collection_finish() -> None:
 def _keep_what_is_imported() -> None:
     """Keeps the garbage collector from walking through all modules again and again.
 
-    It runs at the end of every pytest inside pytest. Where TensorFlow is imported it has to: what
-    is frozen is never freed, and models are many.
+    It runs at the end of every pytest inside pytest. Once TensorFlow is imported, which freezes
+    what there is, nothing more is: what is frozen is never freed, and models are many.
     """
     if "tensorflow" in sys.modules:
         gc.set_threshold(*_DEFAULT_THRESHOLDS)
-        gc.unfreeze()
         return
     gc.collect()
     gc.freeze()
@@ -281,6 +281,15 @@ def unsynced() -> Iterator[None]:
         for number, (key, value) in enumerate(settings.items(), first):
             patch.setenv(f"GIT_CONFIG_KEY_{number}", key)
             patch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Has temporary files be in pytest's folder, as processes that a test kills leave theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
+        patch.setattr(tempfile, "tempdir", None)
         yield
 
 

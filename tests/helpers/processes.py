@@ -77,5 +77,5 @@ def pytest_run(folder: Path, *arguments: str, fresh: bool = False) -> str:
         ).stdout
     else:
         output = Program("pytest", *arguments, cwd=folder).communicate()
-    assert "Traceback" not in output
+    assert "Traceback" not in output, output[-5000:]
     return output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import pytest
 from pytest_federated.core.cores import cores
 from pytest_federated.tff.worker import command, environment
@@ -27,8 +29,14 @@ def test_a_worker_has_as_many_heaps_as_the_user_says(monkeypatch: pytest.MonkeyP
     assert environment(3)["MALLOC_ARENA_MAX"] == "8"
 
 
-def test_a_worker_computes_in_the_thread_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TF_NUM_INTEROP_THREADS", raising=False)
-    assert environment(None)["TF_NUM_INTEROP_THREADS"] == "-1"
-    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "4")
-    assert environment(None)["TF_NUM_INTEROP_THREADS"] == "4", "the user says otherwise"
+@pytest.mark.parametrize(
+    ("name", "value"), [("TF_NUM_INTEROP_THREADS", "-1"), ("TF_NUM_INTRAOP_THREADS", "1")]
+)
+@pytest.mark.parametrize("threads", [None, 3])
+def test_a_call_and_its_operations_compute_in_one_thread(
+    name: str, value: str, threads: Optional[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    assert environment(threads)[name] == value
+    monkeypatch.setenv(name, "4")
+    assert environment(threads)[name] == "4", "the user says otherwise"

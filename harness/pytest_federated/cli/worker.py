@@ -14,7 +14,12 @@ _PORT = Number(int, lambda port: 1 <= port <= 65535, "a port is a number from 1 
 
 @click.command("worker", short_help="Run a TFF worker here, for --fed-workers elsewhere.")
 @click.option("--port", type=_PORT, required=True, metavar="N", help="1 to 65535.")
-@click.option("--threads", type=int, metavar="N", help="Compute threads (default: all).")
+@click.option(
+    "--threads",
+    type=int,
+    metavar="N",
+    help="Clients to train at once (default: one for each core).",
+)
 @click.option(
     "--tls",
     type=PATH,

@@ -7,7 +7,7 @@ import inspect
 import signal
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
@@ -15,8 +15,9 @@ from typing import Any, Callable, Optional
 
 from pytest_federated.core.errors import TimeLimitExceeded
 
-# jax's callback of the garbage collector: exceptions in it are printed and dropped.
-_DEAF = {"_xla_gc_callback"}
+# Python prints and drops what is raised in a finalizer or in a callback of the garbage collector,
+# such as jax's.
+_DEAF = {"__del__", "_xla_gc_callback"}
 _IMPORT = "<frozen importlib._bootstrap>"
 _AGAIN_SECONDS = 0.05
 _IMPORT_SECONDS = 60  # how long a signal waits for an import, which may never end
@@ -75,7 +76,7 @@ def delivered(seconds: Optional[float] = None) -> Generator[Callable[[], None], 
         pending = block.pending = block.pending or TimeLimitExceeded(too_long)
         waited = time.monotonic() - block.struck
         waits = not is_second and waited < _IMPORT_SECONDS and _imports(frame) > block.imports
-        is_deaf = block.has_alarm and frame is not None and frame.f_code.co_name in _DEAF
+        is_deaf = block.has_alarm and any(one.f_code.co_name in _DEAF for one in _stack(frame))
         if not (waits or is_deaf):
             raise pending
         if block.has_alarm:
@@ -150,11 +151,14 @@ def postponed() -> Generator[None, None, None]:
 
 def _imports(frame: Optional[FrameType]) -> int:
     """Returns how many frames of Python's import a stack has."""
-    count = 0
+    return sum(one.f_code.co_filename == _IMPORT for one in _stack(frame))
+
+
+def _stack(frame: Optional[FrameType]) -> Iterator[FrameType]:
+    """Yields a frame and those that called it."""
     while frame is not None:
-        count += frame.f_code.co_filename == _IMPORT
+        yield frame
         frame = frame.f_back
-    return count
 
 
 @contextlib.contextmanager

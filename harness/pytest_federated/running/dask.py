@@ -99,7 +99,7 @@ class DaskCluster:
         self._client.close()
 
     def _future(self, scenario: Scenario, seed: int, options: Options) -> Any:
-        key = training_key(scenario, seed, cache=options.cache, threads=options.threads)
+        key = training_key(scenario, seed, cache=options.cache)
         if options.keep_models:
             key += "-with-model"
         if key not in self._futures:
@@ -161,8 +161,7 @@ def _train_there(
         here = ingredients(scenario, seed, cache=options.cache)
         if not all(here["cached files"]) or not all(expected["cached files"]):
             here["cached files"] = expected["cached files"]  # only one side has the data by now
-        for last_bits in ("CPU", "threads"):  # by which machines of one cluster may differ
-            here[last_bits] = expected[last_bits]
+        here["CPU"] = expected["CPU"]  # machines of one cluster may differ in the last bits
         if differing := [name for name in expected if here.get(name) != expected[name]]:
             raise RuntimeUnavailable(
                 f"{_here()} would not run the same: it differs in {', '.join(differing)}; have the "

@@ -38,7 +38,6 @@ def ingredients(
     seed: int,
     workers: int = 1,
     cache: Optional[Path] = None,
-    threads: Optional[int] = None,
 ) -> dict[str, Any]:
     """All that one training depends on, as JSON-ready data.
 
@@ -47,11 +46,10 @@ def ingredients(
     (default: the user's cache folder) and from the caches of other packages, the source of
     pytest-federated, of functions that the scenario names, and of files that registered something
     it chooses, the versions of packages and of Python, the CPU's instruction sets and the variables
-    in the environment that choose TensorFlow's and NumPy's kernels, and the numbers of TFF workers
-    and of compute threads (default: one for each core), as sums are rounded by their order: those
-    of a convolution's gradient are shared out among threads.
+    in the environment that choose TensorFlow's and NumPy's kernels, and the number of TFF workers,
+    as sums are rounded by their order.
     """
-    return Fingerprint(scenario, workers, cache, threads).ingredients(seed)
+    return Fingerprint(scenario, workers, cache).ingredients(seed)
 
 
 class Fingerprint:
@@ -66,10 +64,9 @@ class Fingerprint:
         scenario: Scenario,
         workers: int = 1,
         cache: Optional[Path] = None,
-        threads: Optional[int] = None,
     ) -> None:
         self._files = [[*user_files.named_files(section)] for section in _sections(scenario)]
-        self._of_all_seeds = _of_all_seeds(scenario, workers, cache, threads)
+        self._of_all_seeds = _of_all_seeds(scenario, workers, cache)
 
     def ingredients(self, seed: int) -> dict[str, Any]:
         """Returns all that the training of a seed depends on, see `ingredients`."""
@@ -87,16 +84,13 @@ def _sections(scenario: Scenario) -> tuple[Section, ...]:
     return (scenario.data, scenario.clients, *model, scenario.training)
 
 
-def _of_all_seeds(
-    scenario: Scenario, workers: int, cache: Optional[Path], threads: Optional[int]
-) -> dict[str, Any]:
+def _of_all_seeds(scenario: Scenario, workers: int, cache: Optional[Path]) -> dict[str, Any]:
     """Returns what the trainings of all seeds of a scenario depend on, as `ingredients` does."""
     settings = scenario.settings()
     packages = datasets.entry(scenario.data.dataset).spec.packages
     return {
         "settings": [settings[part] for part in ("data", "clients", "model", "training")],
         "workers": workers,
-        "threads": threads or cores(),
         "functions": [fingerprints(section) for section in _sections(scenario)],
         "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
         "registered": {n: fingerprint_of(e.code) for n, e in user_entries(scenario).items()},
@@ -139,14 +133,13 @@ def training_key(
     seed: int,
     workers: int = 1,
     cache: Optional[Path] = None,
-    threads: Optional[int] = None,
 ) -> str:
     """What stands for one training: equal keys, equal histories, to the bit.
 
     Returns:
         64 hexadecimal digits.
     """
-    return Fingerprint(scenario, workers, cache, threads).key(seed)
+    return Fingerprint(scenario, workers, cache).key(seed)
 
 
 def of_any_rounds(scenario: Scenario) -> Scenario:

@@ -44,7 +44,7 @@ class Options:
         seeds: number of seeds to run instead of those listed: the first ones, then further ones
             counting up from the largest.
         rounds: cap on the rounds; a run that it cuts short is not judged.
-        threads: compute threads of the local TFF worker; all cores when None.
+        threads: clients that the local TFF worker trains at once; one for each core when None.
         workers: remote TFF workers to run on, each as ``host:port``; none for a local one.
         workers_tls: key file of the remote workers (``pytest-federated worker --tls``), None where
             the connections are not encrypted.

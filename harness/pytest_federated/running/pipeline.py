@@ -262,7 +262,7 @@ def submit(planned: Plan, options: Options) -> None:
         seeds = planned.tuning_seeds
     for scenario in scenarios:
         for seed in seeds:
-            key = training_key(scenario, seed, cache=options.cache, threads=options.threads)
+            key = training_key(scenario, seed, cache=options.cache)
             if not (options.reuse and options.store.read(key)):
                 options.cluster.submit(scenario, seed, options)
 
@@ -426,9 +426,7 @@ def _history(
             return known, True
         keys.forget()
         workers = _workers(options)
-        states = training_key(
-            of_any_rounds(scenario), seed, workers, options.cache, options.threads
-        )
+        states = training_key(of_any_rounds(scenario), seed, workers, options.cache)
         checkpoints = store.checkpoints(
             states, scenario_id, seed, options.checkpoint_every, keeps_last=options.resume
         )
@@ -462,9 +460,7 @@ class _Keys:
             scenario, options = self._scenario, self._options
             if options.cluster is None:
                 external.fetch(scenario.data.dataset, Cache(options.cache))
-            self._fingerprint = Fingerprint(
-                scenario, _workers(options), options.cache, options.threads
-            )
+            self._fingerprint = Fingerprint(scenario, _workers(options), options.cache)
         return self._fingerprint.key(seed)
 
     def forget(self) -> None:

@@ -22,12 +22,15 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from pytest_federated.tff.compiled import content
+
 _MAX_TYPES = 5_000  # remembered, the most recently used
 _MAX_GRAPHS = 200
-_MAX_GRAPH_BYTES = 100_000
+_MAX_GRAPH_BYTES = 200_000
 
 # What is replaced in a private module is replaced by one thread at a time.
 _compiler_lock, _tfrecords_lock = threading.Lock(), threading.Lock()
+_tracing_lock = threading.RLock()
 
 # --- The worker process and the connection to it
 
@@ -298,9 +301,9 @@ def forget_serialized_types() -> None:
 def forget_traces(objects: Iterable[Any]) -> None:
     """Has those objects that are `tf.function`s let go of the graphs that they were traced in.
 
-    A function of a model, of TFF (secure sums, k-means) or of a user that outlives such a graph is
-    traced anew in each, and keeps all of them: 5 MB and more for a training. TensorFlow has no
-    public way to forget. What was traced outside of a graph stays.
+    A function of TFF (secure sums, k-means) or of a user that outlives such a graph is traced anew
+    in each, and keeps all of them. TensorFlow has no public way to forget. What was traced outside
+    of a graph stays.
     """
     import tensorflow as tf
 
@@ -308,12 +311,70 @@ def forget_traces(objects: Iterable[Any]) -> None:
     for function in objects:
         if type(function) is kind:
             known = function._function_cache
-            for key in list(known._primary):
-                if key[0].context.parent_graph is not None:
-                    traced = known._primary.pop(key)
-                    known._dispatch_dict.pop(key[0], None)
-                    if function._concrete_variable_creation_fn is traced:  # by its first call
-                        function._concrete_variable_creation_fn = None
+            _forget([function], [(known, key) for key in list(known._primary)])
+
+
+@contextlib.contextmanager
+def traces_forgotten() -> Iterator[None]:
+    """As `forget_traces`, for all that is traced in the block, by whatever function.
+
+    A model's functions keep 5 MB and more of a training. They are noted as they are traced: to look
+    for them among all objects takes longer than to trace a small model.
+    """
+    import tensorflow as tf
+    from tensorflow.core.function.polymorphism import function_cache
+
+    kind: Any = type(tf.function(lambda: None))
+    caches: Any = function_cache.FunctionCache
+    begun: list[Any] = []
+    traced: list[tuple[Any, Any]] = []
+
+    def noting_add(known: Any, graph: Any, context: Any = None) -> None:
+        add(known, graph, context)
+        if context is not None:
+            traced.append((known, (context, graph.function_type)))
+
+    def noting_begin(function: Any, *arguments: Any, **settings: Any) -> Any:
+        begun.append(function)
+        return begin(function, *arguments, **settings)
+
+    with _tracing_lock:
+        add, begin = caches.add, kind._initialize
+        caches.add, kind._initialize = noting_add, noting_begin
+        try:
+            yield
+        finally:
+            caches.add, kind._initialize = add, begin
+            _forget(begun, traced)
+
+
+def _forget(functions: Iterable[Any], traced: Iterable[tuple[Any, Any]]) -> None:
+    """Has caches of `tf.function`s forget those of their keys that are of other graphs.
+
+    So do those of the functions whose first call it was that is forgotten.
+    """
+    forgotten = {}  # by id
+    for known, key in traced:
+        if key[0].context.parent_graph is not None and key in known._primary:
+            graph = known._primary.pop(key)
+            known._dispatch_dict.pop(key[0], None)
+            forgotten[id(graph)] = graph
+    for function in functions:
+        if id(getattr(function, "_concrete_variable_creation_fn", None)) in forgotten:
+            function._concrete_variable_creation_fn = None
+
+
+def _without_recomputation(options: Any) -> Any:
+    """Returns TensorFlow's options of optimization without one that TFF sets.
+
+    It computes activations again for gradients, which saves memory, and keeps TensorFlow from
+    using one kernel for a layer, its bias and its activation: a CNN takes a twentieth more time.
+    """
+    changed = type(options)()
+    changed.CopyFrom(options)
+    rewriting = changed.graph_options.rewrite_options
+    rewriting.memory_optimization = rewriting.NO_MEM_OPT
+    return changed
 
 
 @cache
@@ -345,10 +406,10 @@ def _with_memory() -> tuple[Any, Callable[[Any, Any], Any]]:
     optimized: OrderedDict[bytes, bytes] = OrderedDict()
 
     def optimize(block: Any, options: Any) -> Any:
+        options = _without_recomputation(options)
         if block.proto.ByteSize() > _MAX_GRAPH_BYTES:  # it holds arrays
             return plain_optimize(block, options)
-        text = block.proto.SerializeToString() + options.SerializeToString()
-        key = hashlib.sha256(text).digest()
+        key = hashlib.sha256(content(block.proto) + options.SerializeToString()).digest()
         if key not in optimized:
             optimized[key] = plain_optimize(block, options).proto.SerializeToString()
             if len(optimized) > _MAX_GRAPHS:

@@ -207,7 +207,10 @@ def command(port: int, threads: Optional[int]) -> list[str]:
 
 
 def environment(threads: Optional[int]) -> dict[str, str]:
-    """Returns the environment variables of a worker; `threads` limits its compute threads."""
+    """Returns the environment variables of a worker that computes in so many `threads` at once.
+
+    What the user has set stays.
+    """
     return {
         # Heaps of glibc, by default up to eight for each core. Each keeps the most that it ever
         # needed, so over many models the worker would grow although it holds no more. With one for
@@ -216,7 +219,9 @@ def environment(threads: Optional[int]) -> dict[str, str]:
         # A call computes in the thread that it came in by. Otherwise TensorFlow hands each graph to
         # threads of its own, which takes a tenth to a third of the time of a small round.
         "TF_NUM_INTEROP_THREADS": "-1",
+        # Nor is an operation divided among threads: they train other clients, and the rounding of
+        # a convolution's gradient would depend on their number.
+        "TF_NUM_INTRAOP_THREADS": "1",
         **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": log_level(),
-        **({"TF_NUM_INTRAOP_THREADS": str(threads)} if threads else {}),
     }

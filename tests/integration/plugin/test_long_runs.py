@@ -15,7 +15,6 @@ from faults import fault
 from forked_programs import Program
 from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
-from pytest_federated.core.cores import cores
 from pytest_federated.core.errors import NotUsed
 from pytest_federated.running import fingerprint
 from pytest_federated.running.fingerprint import of_any_rounds, training_key
@@ -212,13 +211,6 @@ def test_a_training_depends_on_its_seed_and_the_environment(
     monkeypatch.setattr(fingerprint, "_instruction_sets", lambda: ["avx"])
     keys.append(training_key(plain(), 0))
     assert len(set(keys)) == len(keys)
-
-
-def test_a_training_depends_on_its_threads() -> None:
-    """Gradients of convolutions are summed by thread; the default is all cores."""
-    keys = {training_key(plain(), 0, threads=threads) for threads in (1, 2, 3)}
-    assert len(keys) == 3
-    assert training_key(plain(), 0) == training_key(plain(), 0, threads=cores())
 
 
 def test_a_training_does_not_depend_on_messages(monkeypatch: pytest.MonkeyPatch) -> None:

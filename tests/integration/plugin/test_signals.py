@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Optional
@@ -57,11 +58,24 @@ def _xla_gc_callback(number: int) -> None:
     signal.raise_signal(number)
 
 
+def _finalizer(number: int) -> None:
+    """Calls a finalizer in whose function the signal comes."""
+
+    class Finalized:
+        def __del__(self) -> None:
+            (lambda: signal.raise_signal(number))()
+
+    Finalized()
+
+
+@pytest.mark.parametrize("dropping", [_xla_gc_callback, _finalizer])
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, None), (signal.SIGALRM, 60)])
-def test_an_interrupt_that_python_would_drop_is_raised_again(number: int, seconds: int) -> None:
+def test_an_interrupt_that_python_would_drop_is_raised_again(
+    number: int, seconds: int, dropping: Callable[[int], None]
+) -> None:
     wanted = KeyboardInterrupt if number == signal.SIGINT else TimeLimitExceeded
     with pytest.raises(wanted), signals.delivered(seconds):
-        _xla_gc_callback(number)
+        dropping(number)
         time.sleep(10)
         pytest.fail("the signal was not raised again")
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL

@@ -457,6 +457,36 @@ def test_forget_traces_is_needed_while_functions_of_modules_keep_graphs(tff: Any
     traced()  # works as before
 
 
+def test_traces_forgotten_is_needed_while_functions_keep_the_graphs_they_are_traced_in(
+    tff: Any,
+) -> None:
+    import tensorflow as tf
+
+    double: Any = tf.function(lambda x: 2 * x)
+    half: Any = tf.function(lambda x: x / 2)
+
+    def traced(function: Any) -> Any:
+        with tf.Graph().as_default() as graph:
+            function(tf.constant(1.0))
+        return weakref.ref(graph)
+
+    kept = [traced(double), traced(double)]  # the first one in two places
+    gc.collect()
+    assert all(graph() is not None for graph in kept)
+    assert double(tf.constant(3.0)) == 6
+    count = double.experimental_get_tracing_count()
+    with internals.traces_forgotten():
+        inside = [traced(double), traced(half), traced(half)]
+        assert half(tf.constant(3.0)) == 1.5
+    gc.collect()
+    assert all(graph() is None for graph in inside)
+    assert all(graph() is not None for graph in kept)
+    assert double.experimental_get_tracing_count() == count
+    assert half.experimental_get_tracing_count() == 1
+    traced(half)  # works as before, and is kept again
+    assert half.experimental_get_tracing_count() == 2
+
+
 def test_same_keras_seeds_is_needed_while_keras_draws_others_each_time(tff: Any) -> None:
     import tensorflow as tf
 
@@ -500,6 +530,62 @@ def test_remembering_compiler_is_needed_while_tff_reads_the_same_types_again(
 
     tff.backends.native.desugar_and_transform_to_native(mean)
     assert len(read) > 2 * len(set(read))
+
+
+@pytest.mark.usefixtures("running")
+def test_remembering_compiler_is_needed_while_tff_optimizes_equal_graphs_again(
+    tff: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They differ by the numbers of their functions; of what is different, nothing is reused."""
+    import tensorflow as tf
+
+    grappler = importlib.import_module("tensorflow.python.grappler.tf_optimizer")
+    optimize, calls = grappler.OptimizeGraph, []
+
+    def noted(*arguments: Any, **settings: Any) -> Any:
+        calls.append(1)
+        return optimize(*arguments, **settings)
+
+    monkeypatch.setattr(grappler, "OptimizeGraph", noted)
+
+    def compiled(factor: float) -> int:
+        @tff.tensorflow.computation(np.float32)
+        def scaled(x: Any) -> Any:
+            return tf.function(lambda value: tf.sin(value) * factor)(x)
+
+        calls.clear()
+        native(scaled)
+        return len(calls)
+
+    first, again, other = compiled(54.5), compiled(54.5), compiled(5.45)
+    assert (again, other) == (0, first)
+    assert first > 0
+
+
+@pytest.mark.usefixtures("running")
+def test_remembering_compiler_is_needed_while_tff_has_activations_computed_again(
+    tff: Any,
+) -> None:
+    import tensorflow as tf
+
+    @tff.tensorflow.computation(tff.TensorType(np.float32, [3, 4]))
+    def slope(x: Any) -> Any:
+        @tf.function
+        def model(x: Any) -> Any:
+            layer = tf.nn.relu(tf.matmul(x, tf.ones([4, 5])) + 0.5)
+            return tf.reduce_sum(tf.matmul(layer, tf.ones([5, 2])) ** 2)
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = model(x)
+        return tape.gradient(loss, x)
+
+    def text(computation: Any) -> bytes:
+        return type(computation).get_proto(computation).SerializeToString()
+
+    plain = tff.backends.native.desugar_and_transform_to_native(slope)
+    assert b"Recomputed" in text(plain)
+    assert b"Recomputed" not in text(native(slope))
 
 
 @pytest.mark.usefixtures("running")

@@ -19,9 +19,10 @@ from pytest_federated.core.errors import ModelError
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.datasets.rows import GrayLevels, gray_levels
 from pytest_federated.data.federation import FederatedData
+from pytest_federated.tff.context import runtime, shutdown
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.engine.packed import stack_training
-from pytest_federated.training.engine.stacks import deal
+from pytest_federated.training.engine.stacks import deal, loop
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.levels import taking_levels
 from pytest_federated.training.models.model import models
@@ -353,6 +354,57 @@ def test_the_work_of_clients_is_traced_once(
     traced = stack_training.cache_info().misses
     trainer_for(model, Training.model_validate({"rounds": 1, **other}), data)
     assert stack_training.cache_info().misses == traced + is_traced
+
+
+@pytest.mark.usefixtures("tff")
+def test_a_loop_hands_on_only_what_it_changes() -> None:
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        read, count = tf.compat.v1.placeholder(tf.int32, []), tf.constant(4)
+
+        def body(i: Any, total: Any) -> Any:
+            _, squares = tf.while_loop(
+                lambda j, _: j < i, lambda j, squares: (j + 1, squares + j * read), (0, 0)
+            )
+            return i + 1, total + squares
+
+        _, total = loop(lambda i, _: i < count, body, (0, 0))
+        kinds = [operation.type for operation in graph.get_operations()]
+    assert kinds.count("NextIteration") == 2
+    assert kinds.count("StatelessWhile") + kinds.count("While") == 1, "of the body"
+    with tf.compat.v1.Session(graph=graph) as session:
+        assert session.run(total, {read: 10}) == 10 * (0 + 0 + 1 + 3)
+
+
+@pytest.mark.usefixtures("tff")
+def test_a_loop_that_cannot_be_traced_changes_no_other() -> None:
+    import tensorflow as tf
+
+    def fails(i: Any) -> Any:
+        raise ValueError(i.dtype)
+
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="int32"):
+        loop(lambda i: i < 3, fails, (0,))
+    assert tf.compat.v1.control_flow_v2_enabled()
+
+
+@pytest.mark.usefixtures("running")
+def test_numbers_do_not_depend_on_how_many_clients_are_trained_at_once() -> None:
+    """Nor, then, on the number of cores or of -n: a convolution's gradient would by its threads."""
+    data, cnn = federation([40, 50], 3, (28, 28, 1)), {"kind": "cnn", "filters": [8, 16]}
+
+    def trained(threads: int) -> list[np.ndarray]:
+        shutdown()
+        runtime(threads).start()
+        return weights(data, "packed", cnn, 2, batch_size=20)[0]
+
+    try:
+        one, four = trained(1), trained(4)
+    finally:
+        shutdown()
+        runtime().start()
+    assert all(map(np.array_equal, one, four))
 
 
 @given(work=st.lists(st.integers(0, 50), min_size=1, max_size=60), stacks=st.integers(1, 10))

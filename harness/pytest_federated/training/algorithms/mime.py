@@ -136,7 +136,7 @@ class _Mime(StatefulAlgorithm):
 
         def of_stack(weights: Any, data: Any) -> Any:
             # Without autograph, as in engine/packed.py.
-            @tf.function(autograph=False)
+            @tf.autograph.experimental.do_not_convert
             def run(weights: Any, stack: Any) -> Any:
                 model: Any = self.inputs.model
 

@@ -202,7 +202,7 @@ class StatefulAlgorithm(Algorithm):
         @tff.tensorflow.computation(sent.type_signature.result, stacked, type_of_stack)
         def train_stack(received: Any, kept: Any, stack: Any) -> Any:
             # Without autograph, as in engine/packed.py.
-            @tf.function(autograph=False)
+            @tf.autograph.experimental.do_not_convert
             def run(weights: Any, server: Any, kept: Any, stack: Any) -> Any:
                 def train_client(client: PackedClient, own: Sequence[Any]) -> Sent:
                     again = {name: client.passes(n) for name, n in self.passes.items()}

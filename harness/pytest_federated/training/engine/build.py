@@ -28,7 +28,7 @@ from pytest_federated.registry.choice import choices_in
 from pytest_federated.registry.registry import kind
 from pytest_federated.tff.context import forget_computations
 from pytest_federated.tff.imports import silenced
-from pytest_federated.tff.internals import forget_serialized_types, forget_traces
+from pytest_federated.tff.internals import forget_serialized_types, traces_forgotten
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.aggregators.aggregator import build as aggregator_factory
 from pytest_federated.training.aggregators.differential_privacy import NOISE_SEED
@@ -272,21 +272,21 @@ def trainer_for(
                 effect.craft,
                 of_levels=data.levels is not None,
             )
-            _trainers[key] = _build(model, training, conditions)
-            _forget_graphs()
+            with traces_forgotten():
+                _trainers[key] = _build(model, training, conditions)
+            _free_graphs()
         if len(_trainers) > _MAX_TRAINERS:
             _forget_the_oldest()
     _trainers.move_to_end(key)
     return _trainers[key]
 
 
-def _forget_graphs() -> None:
-    """Lets go of the graphs and types that a training was just built of, most of its memory.
+def _free_graphs() -> None:
+    """Frees the graphs and types that a training was just built of, most of its memory.
 
     TFF's computations have copies. While the collector was paused, all that is new became the
     youngest generation, so that this collection looks at nothing else.
     """
-    forget_traces(gc.get_objects())
     forget_serialized_types()
     gc.collect(0)
     collector.return_freed()

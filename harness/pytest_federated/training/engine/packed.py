@@ -306,7 +306,7 @@ def _trained(
     import tensorflow as tf
 
     # Without autograph: its loops over datasets become ops that run several times slower.
-    @tf.function(autograph=False)
+    @tf.autograph.experimental.do_not_convert
     def run(weights: Any, stack: Any) -> Any:
         start = tuple(weights.trainable)
         epochs = tf.cast(stack["plan"][0], tf.float32)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Callable, NamedTuple, Optional, Protocol
 
 import numpy as np
@@ -139,6 +140,7 @@ class PackedClient(NamedTuple):
         begin: position of its first example.
         end: position after its last one.
         batch_size: examples of a batch; int32, as all of these.
+        batches: how many batches it has.
         steps: local steps.
         key: from which its layers draw random numbers.
 
@@ -148,6 +150,7 @@ class PackedClient(NamedTuple):
     begin: Any
     end: Any
     batch_size: Any
+    batches: Any
     steps: Any
     key: Any
 
@@ -160,11 +163,7 @@ class PackedClient(NamedTuple):
 
     def passes(self, count: int) -> PackedClient:
         """Returns the client with so many passes over its batches for its steps."""
-        return self._replace(steps=count * self._batches)
-
-    @property
-    def _batches(self) -> Any:
-        return (self.end - self.begin + self.batch_size - 1) // self.batch_size
+        return self._replace(steps=count * self.batches)
 
     def batch(self, step: Any, draws: bool) -> tuple[Any, Any, Any]:
         """Returns the batch of a step: what a model takes, the labels, how many examples.
@@ -175,11 +174,42 @@ class PackedClient(NamedTuple):
         """
         import tensorflow as tf
 
-        first = self.begin + (step % self._batches) * self.batch_size
+        first = self.begin + (step % self.batches) * self.batch_size
         last = tf.minimum(first + self.batch_size, self.end)
         x = tf.nest.map_structure(lambda values: values[first:last], self.stack["x"])
         y = self.stack["y"][first:last]
         return (x, tf.stack([self.key, step])) if draws else x, y, last - first
+
+
+def loop(condition: Callable[..., Any], body: Callable[..., Any], variables: Any) -> Any:
+    """Returns the variables after all passes of a `tf.while_loop`, one after the other.
+
+    Traced outside of a `tf.function`, it is a loop of TensorFlow 1. The newer ones hand on, from
+    pass to pass, also what the body only reads, and count the passes: a fifth of the operations in
+    a step of a small model. Loops within the body are new ones.
+    """
+    import tensorflow as tf
+
+    def traced_body(*values: Any) -> Any:
+        with _new_loops(True):
+            return body(*values)
+
+    with _new_loops(False):
+        return tf.while_loop(condition, traced_body, variables, parallel_iterations=1)
+
+
+@contextlib.contextmanager
+def _new_loops(are_new: bool) -> Iterator[None]:
+    """Has the loops that are traced in the block be new ones, or those of TensorFlow 1."""
+    import tensorflow as tf
+
+    switches = tf.compat.v1.disable_control_flow_v2, tf.compat.v1.enable_control_flow_v2
+    were_new = tf.compat.v1.control_flow_v2_enabled()
+    switches[are_new]()
+    try:
+        yield
+    finally:
+        switches[were_new]()
 
 
 class Advance(Protocol):
@@ -241,11 +271,10 @@ def train_steps(
         metrics = model.update_metrics_state(metrics, labels=y, batch_output=output)
         return step + 1, tuple(current), state, metrics
 
-    _, after, state, metrics = tf.while_loop(
+    _, after, state, metrics = loop(
         lambda step, *_: step < client.steps,
         train_batch,
         (0, start, state, model.initialize_metrics_state()),
-        parallel_iterations=1,
     )
     return after, state, metrics
 
@@ -294,11 +323,10 @@ def _total(
         total = tuple(t + weight * mean for t, mean in zip(total, of_batch(x, y)))
         return step + 1, total, count + weight
 
-    _, total, count = tf.while_loop(
+    _, total, count = loop(
         lambda step, *_: step < client.steps,
         add,
         (0, zeros, tf.constant(0.0)),
-        parallel_iterations=1,
     )
     return total, count
 
@@ -340,14 +368,16 @@ def train_stack(
     """
     import tensorflow as tf
 
-    batches, sizes, steps, keys = tf.split(stack["plan"][1:], 4)
+    batch_sizes, sizes, steps, keys = tf.split(stack["plan"][1:], 4)
+    batches = (sizes + batch_sizes - 1) // batch_sizes
     ends = tf.cumsum(sizes)
     begins = ends - sizes
 
     def train_next(
         at: Any, total: Any, total_weight: Any, metrics: Any, sums: Any, all_kept: Any
     ) -> Any:
-        client = PackedClient(stack, begins[at], ends[at], batches[at], steps[at], keys[at])
+        of_client = (values[at] for values in (begins, ends, batch_sizes, batches, steps, keys))
+        client = PackedClient(stack, *of_client)
         before = [values[at] for values in kept]
         sent = train_client(client, before)
         is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in sent.change])
@@ -388,14 +418,13 @@ def train_stack(
         kinds = tf.float32, tf.float32, tf.bool
         no_change = tuple(tf.TensorArray(one, count) for one in kinds)
     no_kept = tuple(tf.TensorArray(k.dtype, count, element_shape=k.shape[1:]) for k in kept)
-    _, total, total_weight, metrics, sums, all_kept = tf.while_loop(
+    _, total, total_weight, metrics, sums, all_kept = loop(
         lambda at, *_: at < count,
         train_next,
         (
             *(0, no_change, tf.constant(0.0), model.initialize_metrics_state()),
             *(tuple(no_sums), no_kept),
         ),
-        parallel_iterations=1,
     )
     if keeps_rows:
         rows, row_weights, are_finite = (one.stack() for one in total)

@@ -24,5 +24,13 @@ def _hits(y: Any, predictions: Any, are_logits: bool) -> tuple[Any, Any]:
 
 # `y` is int32 (n,), 0 or 1; `predictions` float32 (n, 1), of label 1.
 BINARY = register(
-    Task("binary", lambda labels, classes: (1,), "sigmoid", _loss, _hits, lambda y: y)
+    Task(
+        "binary",
+        lambda labels, classes: (1,),
+        "sigmoid",
+        _loss,
+        _hits,
+        lambda y: y,
+        counts_examples=True,
+    )
 )

@@ -24,5 +24,13 @@ def _hits(y: Any, predictions: Any, are_logits: bool) -> tuple[Any, Any]:
 
 # `y` is int32 (n,), `predictions` float32 (n, classes).
 LABEL = register(
-    Task("label", lambda labels, classes: (classes,), "softmax", _loss, _hits, lambda y: y)
+    Task(
+        "label",
+        lambda labels, classes: (classes,),
+        "softmax",
+        _loss,
+        _hits,
+        lambda y: y,
+        counts_examples=True,
+    )
 )

@@ -96,32 +96,32 @@ def functional_metrics(task: Task, are_logits: bool) -> tuple[Any, Any, Any]:
     """
     import tensorflow as tf
 
-    has_accuracy = task.hits is not None
-
-    def _counted(correct: Any, positions: Any) -> dict[str, Any]:
-        return {"correct": correct, "positions": positions} if has_accuracy else {}
-
     def initialize() -> Any:
-        return OrderedDict(
-            **_counted(tf.constant(0, tf.int64), tf.constant(0, tf.int64)),
-            loss=tf.constant(0.0),
-            num_examples=tf.constant(0, tf.int64),
-        )
+        zero = tf.constant(0, tf.int64)
+        counted = OrderedDict[str, Any]()
+        if task.hits is not None:
+            counted["correct"] = zero
+            if not task.counts_examples:
+                counted["positions"] = zero
+        return OrderedDict(**counted, loss=tf.constant(0.0), num_examples=zero)
 
     def update(state: Any, labels: Any, batch_output: Any, sample_weight: Any = None) -> Any:
-        counted: dict[str, Any] = {}
-        if has_accuracy:
+        new = OrderedDict(state)
+        if task.hits is not None:
             correct, positions = counts(task, labels, batch_output.predictions, are_logits)
-            counted = _counted(state["correct"] + correct, state["positions"] + positions)
+            new["correct"] += correct
+            if not task.counts_examples:
+                new["positions"] += positions
         examples = batch_output.num_examples
-        return OrderedDict(
-            **counted,
-            loss=state["loss"] + batch_output.loss * tf.cast(examples, tf.float32),
-            num_examples=state["num_examples"] + tf.cast(examples, tf.int64),
-        )
+        new["loss"] += batch_output.loss * tf.cast(examples, tf.float32)
+        new["num_examples"] += tf.cast(examples, tf.int64)
+        return new
 
     def finalize(state: Any) -> Any:
-        accuracy = {"accuracy": share(state["correct"], state["positions"])} if has_accuracy else {}
+        accuracy = {}
+        if task.hits is not None:
+            positions = state["num_examples" if task.counts_examples else "positions"]
+            accuracy["accuracy"] = share(state["correct"], positions)
         return OrderedDict(
             **accuracy,
             loss=tf.math.divide_no_nan(state["loss"], tf.cast(state["num_examples"], tf.float32)),

@@ -28,6 +28,7 @@ class Task:
             which positions are right, and which count at all; all that are right count. None
             where nothing is right or wrong.
         classes: (y) -> int, broadcast to the shape of y: the class that each position stands for.
+        counts_examples: whether each example is one position, which counts.
 
     """
 
@@ -37,6 +38,7 @@ class Task:
     loss: Callable[[Any, Any, bool], Any]
     hits: Optional[Callable[[Any, Any, bool], tuple[Any, Any]]]
     classes: Callable[[np.ndarray], np.ndarray]
+    counts_examples: bool = False
 
 
 def of(kind: TaskKind) -> Task:
