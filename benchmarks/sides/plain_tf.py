@@ -9,6 +9,9 @@ import numpy as np
 import tensorflow as tf
 from workloads import BATCH, RATE, Federation, Weights
 
+# As TFF's worker: with more, the gradients of convolutions are added up in another order.
+tf.config.threading.set_intra_op_parallelism_threads(1)
+
 
 def logits(w: Any, x: Any) -> Any:
     """Returns the logits of TFF's EMNIST CNN: two convolutions, pooling, two dense layers."""
