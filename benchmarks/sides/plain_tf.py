@@ -9,9 +9,6 @@ import numpy as np
 import tensorflow as tf
 from workloads import BATCH, RATE, Federation, Weights
 
-# As TFF's worker: with more, the gradients of convolutions are added up in another order.
-tf.config.threading.set_intra_op_parallelism_threads(1)
-
 
 def logits(w: Any, x: Any) -> Any:
     """Returns the logits of TFF's EMNIST CNN: two convolutions, pooling, two dense layers."""
@@ -70,6 +67,8 @@ PARALLEL = 10
 
 
 def rounds(federation: Federation) -> Iterator[Weights]:
+    # As TFF's worker: with more, the gradients of convolutions are added up in another order.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     server: Any = tuple(tf.constant(w) for w in federation.start)
     number = 0
     while True:
