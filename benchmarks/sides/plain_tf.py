@@ -67,6 +67,8 @@ PARALLEL = 10
 
 
 def rounds(federation: Federation) -> Iterator[Weights]:
+    # As TFF's worker: with more, the gradients of convolutions are added up in another order.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     server: Any = tuple(tf.constant(w) for w in federation.start)
     number = 0
     while True:

@@ -378,6 +378,35 @@ def test_a_loop_hands_on_only_what_it_changes() -> None:
 
 
 @pytest.mark.usefixtures("tff")
+def test_gradients_in_a_loop_pass_through_branches_and_loops() -> None:
+    import tensorflow as tf
+
+    def slope(weights: Any, x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            h = tf.cond(tf.reduce_sum(x) > 0, lambda: weights * x, lambda: weights**2 * x)
+            _, h = tf.while_loop(
+                lambda i, _: i < 3, lambda i, h: (i + 1, tf.tanh(h) * weights), (0, h)
+            )
+            loss = tf.reduce_sum(h)
+        return tape.gradient(loss, weights)
+
+    start, x = np.array([[1, 2, 3, 0.5], [0.1, 0.2, -0.1, 0.4]], np.float32)
+    expected = start
+    for step in range(4):
+        expected = expected - slope(tf.constant(expected), tf.constant(x * (1 - step))).numpy()
+    with tf.Graph().as_default() as graph:
+        given = tf.compat.v1.placeholder(tf.float32, [4])
+
+        def body(step: Any, weights: Any) -> Any:
+            return step + 1, weights - slope(weights, given * tf.cast(1 - step, tf.float32))
+
+        _, after = loop(lambda step, _: step < 4, body, (0, start))
+    with tf.compat.v1.Session(graph=graph) as session:
+        np.testing.assert_allclose(session.run(after, {given: x}), expected, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("tff")
 def test_a_loop_that_cannot_be_traced_changes_no_other() -> None:
     import tensorflow as tf
 
