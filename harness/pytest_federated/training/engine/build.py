@@ -262,17 +262,17 @@ def trainer_for(
     key = _key(*sections, crafts, text=text)
     if key not in _trainers:
         with collector.paused(), silenced(), _in_one_line(model, training):
-            adapter = _adapters.get(adapter_key) or build_adapter(source, shape)
-            _adapters[adapter_key] = adapter
-            conditions = _Conditions(
-                adapter,
-                dependencies,
-                clients,
-                changes_updates,
-                effect.craft,
-                of_levels=data.levels is not None,
-            )
             with traces_forgotten():
+                adapter = _adapters.get(adapter_key) or build_adapter(source, shape)
+                _adapters[adapter_key] = adapter
+                conditions = _Conditions(
+                    adapter,
+                    dependencies,
+                    clients,
+                    changes_updates,
+                    effect.craft,
+                    of_levels=data.levels is not None,
+                )
                 _trainers[key] = _build(model, training, conditions)
             _free_graphs()
         if len(_trainers) > _MAX_TRAINERS:
