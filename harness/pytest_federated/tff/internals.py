@@ -249,7 +249,8 @@ def remembering_compiler() -> Iterator[None]:
     """Lets TFF's compiler reuse the types it has read and the graphs it has optimized lately.
 
     The compiler serializes and parses each computation several times, which takes most of its
-    time in a suite of hundreds of computations; it has no option to remember them.
+    time in a suite of hundreds of computations; it has no option to remember them. Nor has it one
+    for how TensorFlow optimizes, see `_without_recomputation`.
     """
     from tensorflow_federated.python.core.environments.tensorflow_backend import (
         compiled_computation_transformations as graphs,
@@ -318,57 +319,59 @@ def forget_traces(objects: Iterable[Any]) -> None:
 def traces_forgotten() -> Iterator[None]:
     """As `forget_traces`, for all that is traced in the block, by whatever function.
 
-    A model's functions keep 5 MB and more of a training. They are noted as they are traced: to look
-    for them among all objects takes longer than to trace a small model.
+    A model's functions keep 5 MB and more of a training. Traces are noted as they are made: looking
+    for them among all objects takes longer than tracing a small model.
     """
     import tensorflow as tf
     from tensorflow.core.function.polymorphism import function_cache
 
     kind: Any = type(tf.function(lambda: None))
     caches: Any = function_cache.FunctionCache
-    begun: list[Any] = []
+    called: list[Any] = []  # for the first time
     traced: list[tuple[Any, Any]] = []
 
-    def noting_add(known: Any, graph: Any, context: Any = None) -> None:
-        add(known, graph, context)
+    def add_and_note(known: Any, concrete: Any, context: Any = None) -> None:
+        add(known, concrete, context)
         if context is not None:
-            traced.append((known, (context, graph.function_type)))
+            traced.append((known, (context, concrete.function_type)))
 
-    def noting_begin(function: Any, *arguments: Any, **settings: Any) -> Any:
-        begun.append(function)
-        return begin(function, *arguments, **settings)
+    def initialize_and_note(function: Any, *arguments: Any, **settings: Any) -> Any:
+        called.append(function)
+        return initialize(function, *arguments, **settings)
 
     with _tracing_lock:
-        add, begin = caches.add, kind._initialize
-        caches.add, kind._initialize = noting_add, noting_begin
+        add, initialize = caches.add, kind._initialize
+        caches.add, kind._initialize = add_and_note, initialize_and_note
         try:
             yield
         finally:
-            caches.add, kind._initialize = add, begin
-            _forget(begun, traced)
+            caches.add, kind._initialize = add, initialize
+            _forget(called, traced)
 
 
 def _forget(functions: Iterable[Any], traced: Iterable[tuple[Any, Any]]) -> None:
-    """Has caches of `tf.function`s forget those of their keys that are of other graphs.
+    """Removes what was traced inside of another graph from the caches of `tf.function`s.
 
-    So do those of the functions whose first call it was that is forgotten.
+    Args:
+        functions: those that may hold such a trace besides, that of their first call.
+        traced: caches, each with a key in it.
     """
     forgotten = {}  # by id
     for known, key in traced:
         if key[0].context.parent_graph is not None and key in known._primary:
-            graph = known._primary.pop(key)
+            concrete = known._primary.pop(key)
             known._dispatch_dict.pop(key[0], None)
-            forgotten[id(graph)] = graph
+            forgotten[id(concrete)] = concrete
     for function in functions:
         if id(getattr(function, "_concrete_variable_creation_fn", None)) in forgotten:
             function._concrete_variable_creation_fn = None
 
 
 def _without_recomputation(options: Any) -> Any:
-    """Returns TensorFlow's options of optimization without one that TFF sets.
+    """Returns TensorFlow's optimization options with recomputation off, which TFF turns on.
 
-    It computes activations again for gradients, which saves memory, and keeps TensorFlow from
-    using one kernel for a layer, its bias and its activation: a CNN takes a twentieth more time.
+    Computing activations again for the gradients saves memory, but keeps TensorFlow from using one
+    kernel for a layer, its bias and its activation: a CNN takes a twentieth longer.
     """
     changed = type(options)()
     changed.CopyFrom(options)

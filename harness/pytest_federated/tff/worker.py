@@ -207,9 +207,9 @@ def command(port: int, threads: Optional[int]) -> list[str]:
 
 
 def environment(threads: Optional[int]) -> dict[str, str]:
-    """Returns the environment variables of a worker that computes in so many `threads` at once.
+    """Returns the environment variables of a worker with so many compute `threads`.
 
-    What the user has set stays.
+    Variables that the user has set stay as they are, except for that of messages.
     """
     return {
         # Heaps of glibc, by default up to eight for each core. Each keeps the most that it ever

@@ -305,7 +305,8 @@ def _trained(
     """
     import tensorflow as tf
 
-    # Without autograph: its loops over datasets become ops that run several times slower.
+    # Without autograph: its loops over datasets become ops that run several times slower. And in no
+    # `tf.function`, in which `stacks.loop` would be a slower loop.
     @tf.autograph.experimental.do_not_convert
     def run(weights: Any, stack: Any) -> Any:
         start = tuple(weights.trainable)
