@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Callable, NamedTuple
 
+from pytest_federated.core import collector
 from pytest_federated.tff.internals import (
     cardinalities_message,
     number_of_clients,
@@ -199,6 +200,7 @@ def calling_context(
                 form = self._forms[id(computation)] = Form.of(
                     computation, self._compile(computation)
                 )
+                collector.return_freed()  # what the compiler is done with
                 if len(self._forms) > _MAX_COMPILED:
                     self._forms.popitem(last=False)
             return form

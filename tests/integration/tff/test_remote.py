@@ -56,10 +56,13 @@ def test_there_may_be_more_workers_than_clients(lasting: list[Served]) -> None:
     )
 
 
+STANDARD = ["fedavg", "fedprox", "fedsgd", "fednova", "mime", "per_fedavg", "q_fedavg", "ifca"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "execution"),
-    [("fedavg", "standard"), ("fedprox", "standard"), ("fedsgd", "standard")]
+    [(n, "standard") for n in STANDARD]
     + [
         (n, "packed" if algorithms[n].spec.packs else "standard")
         for n in algorithms.names()

@@ -370,9 +370,14 @@ def test_fedavgm_keeps_a_momentum(data: FederatedData) -> None:
     assert_far(ours, reference(data, sgd(data)))
 
 
-@pytest.mark.parametrize("scheduled", [False, True], ids=["plain", "scheduled"])
+@both
+@pytest.mark.parametrize(
+    ("scheduled", "weighting"),
+    [(False, "examples"), (True, "examples"), (False, "uniform")],
+    ids=["plain", "scheduled", "uniform"],
+)
 def test_mime_lite_leaves_the_servers_momentum_unchanged(
-    data: FederatedData, scheduled: bool
+    data: FederatedData, scheduled: bool, weighting: str, execution: str
 ) -> None:
     """Follows Karimireddy et al., algorithm 1, with the momentum of TFF's SGD."""
     momentum: Weights = []
@@ -383,7 +388,8 @@ def test_mime_lite_leaves_the_servers_momentum_unchanged(
         nonlocal momentum
         momentum = momentum or [np.zeros_like(w) for w in weights]
         ((x, y),) = batches(data, one, number, size=100, epochs=1)
-        whole.append((len(y), gradient(weights, x, y)))
+        weight = len(y) if weighting == "examples" else 1.0
+        whole.append((weight, gradient(weights, x, y)))
         for x, y in batches(data, one, number):
             step = gradient(weights, x, y)
             weights = [
@@ -403,7 +409,8 @@ def test_mime_lite_leaves_the_servers_momentum_unchanged(
     optimizer: dict[str, Any] = {"kind": "sgd", "learning_rate": RATE, "momentum": MOMENTUM}
     if scheduled:
         optimizer["schedule"] = {"kind": "exponential", "rate": 0.5}
-    ours = measure(data, algorithm="mime_lite", client_optimizer=optimizer)
+    chosen = {"kind": "mime_lite", "weighting": weighting}
+    ours = measure(data, algorithm=chosen, client_optimizer=optimizer, execution=execution)
     assert_close(ours, reference(data, client, server))
     assert_far(ours, measure(data, client_optimizer=optimizer))
 

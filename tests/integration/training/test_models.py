@@ -15,6 +15,7 @@ from pytest_federated.running.fingerprint import ingredients
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.loop import steps
+from pytest_federated.training.models import lstm
 from pytest_federated.training.models.model import Shape, build, models
 from pytest_federated.training.schema import Training
 
@@ -63,19 +64,39 @@ def test_models_have_the_sizes_that_papers_state(model: str, shape: Shape, param
     assert built.count_params() == parameters
 
 
+SMALL_LSTM = {"kind": "lstm", "units": [4, 3], "embedding": 2}
+
+
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     ("data", "model"),
     [
-        (federation((6,), 5), {"kind": "lstm", "units": [4, 3], "embedding": 2}),
+        (federation((6,), 5), SMALL_LSTM),
         (federation((6,), 5, "tokens"), {"kind": "lstm", "units": [4], "embedding": 2}),
+        (federation((21,), 5), {"kind": "lstm", "units": [4], "embedding": 2}),
     ],
-    ids=["next token", "token at each position"],
+    ids=["next token", "token at each position", "in a loop"],
 )
 def test_an_lstm_can_be_packed(data: FederatedData, model: dict[str, Any]) -> None:
     both = [trained(data, model, execution) for execution in ("standard", "packed")]
     for a, b in zip(*both):
         np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
+
+
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize("kind", ["label", "tokens"])
+def test_an_lstm_computes_the_same_in_a_loop(
+    kind: TaskKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape, chosen = Shape((6,), 5, kind, input_dtype="int32"), models.parse(SMALL_LSTM)
+    unrolled = build(chosen, shape)
+    monkeypatch.setattr(lstm, "_MOST_UNROLLED", 11)  # two layers of six cells are one too many
+    looped = build(chosen, shape)
+    recurrent = [[one.unroll for one in model.layers[1:3]] for model in (unrolled, looped)]
+    assert recurrent == [[True, True], [False, False]]
+    looped.set_weights(unrolled.get_weights())
+    x = np.arange(24, dtype=np.int32).reshape(4, 6) % 5
+    np.testing.assert_allclose(unrolled(x), looped(x), rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -75,6 +75,7 @@ ALGORITHMS = [
     pytest.param("fedsgd", "standard", marks=pytest.mark.slow),
     pytest.param("scaffold", "standard", marks=pytest.mark.slow),
     pytest.param("mime_lite", "standard", marks=pytest.mark.slow),
+    pytest.param("mime_lite", "packed", marks=pytest.mark.slow),
     pytest.param("mime", "standard", marks=pytest.mark.slow),
     pytest.param("mime", "packed", marks=pytest.mark.slow),
     pytest.param("centralized", "standard", marks=pytest.mark.slow),

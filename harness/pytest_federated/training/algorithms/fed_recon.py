@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import numpy as np
@@ -242,27 +243,35 @@ class _FedRecon(Algorithm):
     def evaluate(
         self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
     ) -> Evaluation:
-        return self._judged(state, data, work, list(data.tested_by_client()))
+        shared = self._learning.get_model_weights(state)
+        return self._judged(shared, data, work, list(data.tested_by_client()))
 
     def client_evaluations(
         self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
     ) -> dict[int, Evaluation]:
+        shared = self._learning.get_model_weights(state)
         return {
-            client: self._judged(state, data, work, [(client, examples)])
+            client: self._judged(shared, data, work, [(client, examples)])
             for client, examples in data.tested_by_client()
         }
 
+    @cached_property
+    def _before_judging(self) -> Any:
+        return self._evaluation.initialize()
+
     def _judged(
         self,
-        state: Any,
+        shared: Any,
         data: FederatedData,
         work: LocalWork,
         tested: Sequence[tuple[int, Examples]],
     ) -> Evaluation:
-        """Clients, by their positions, each on the examples that come with it."""
+        """Judges clients, by their positions, each on the examples that come with it.
+
+        With the weights `shared` of the server's state.
+        """
         process = self._evaluation
-        shared = self._learning.get_model_weights(state)
-        judging, measured = process.set_model_weights(process.initialize(), shared), None
+        judging, measured = process.set_model_weights(self._before_judging, shared), None
         for first in range(0, len(tested), _JUDGED):
             # In an order as in training, but in no round's; a client may hold one label after the
             # other.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 from pytest_federated.tff.imports import import_tff
@@ -15,12 +14,12 @@ from pytest_federated.training.algorithms.algorithm import (
     algorithms,
 )
 from pytest_federated.training.algorithms.local_steps import (
-    initial_optimizer,
     mean_gradient,
     train,
     zeros,
 )
-from pytest_federated.training.algorithms.stateful import Sent, StatefulAlgorithm
+from pytest_federated.training.algorithms.mime_lite import MimeLite
+from pytest_federated.training.algorithms.stateful import Sent
 from pytest_federated.training.engine import stacks
 from pytest_federated.training.optimizers import rates
 
@@ -61,21 +60,19 @@ def mime(
     return _Mime(inputs, weighting)
 
 
-class _Mime(StatefulAlgorithm):
+class _Mime(MimeLite):
     passes: Mapping[str, int] = {"once": 1}
 
     def __init__(self, inputs: AlgorithmInputs, weighting: str) -> None:
-        self._weighting = weighting
-        self._base = inputs.client_optimizer
-        super().__init__(replace(inputs, client_optimizer=_unchanging(inputs.client_optimizer)))
+        super().__init__(inputs, weighting)
         self._cohort_gradient = self._build_cohort_gradient()
 
     def server_keeps(self, specs: Sequence[Any]) -> Sequence[Any]:
-        """The state of the client optimizer, and the cohort's gradient."""
-        import tensorflow as tf
+        """Returns the state of the client optimizer, and the cohort's gradient."""
+        return [*super().server_keeps(specs), *zeros(specs)]
 
-        state = tf.nest.flatten(initial_optimizer(self.inputs, specs, None))
-        return [*map(tf.convert_to_tensor, state), *zeros(specs)]
+    def no_sums(self, specs: Sequence[Any]) -> Sequence[Any]:
+        return []
 
     def train_client(
         self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
@@ -88,18 +85,13 @@ class _Mime(StatefulAlgorithm):
             subtract_start=True,
         )
         change = [x - y for x, y in zip(weights.trainable, trained.weights)]
-        return Sent(change, self._weight(data["held"]), [], [], trained.metrics)
+        return Sent(change, self.weight(data["held"]), [], [], trained.metrics)
 
     def step(
         self, server: Sequence[Any], change: Sequence[Any], sums: Sequence[Any]
     ) -> tuple[Sequence[Any], Sequence[Any]]:
-        import tensorflow as tf
-
         optimizer, cohort_gradient = self._unpacked(server, change)
-        start = tuple(zeros(change))
-        # A function, as a user's own optimizer may need autograph.
-        new, _ = tf.function(self._base.next)(optimizer, start, tuple(cohort_gradient))
-        return [*tf.nest.flatten(new), *cohort_gradient], change
+        return [*self.updated(optimizer, cohort_gradient), *cohort_gradient], change
 
     def before_round(self, server: Any, data: Sequence[Any]) -> Any:
         """Has the server keep the cohort's gradient."""
@@ -109,16 +101,8 @@ class _Mime(StatefulAlgorithm):
 
     def _unpacked(self, server: Sequence[Any], like: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
         """Returns the two that `server_keeps` has."""
-        import tensorflow as tf
-
         count = len(like)
-        template = initial_optimizer(self.inputs, like, None)
-        return tf.nest.pack_sequence_as(template, server[:-count]), server[-count:]
-
-    def _weight(self, held: Any) -> Any:
-        import tensorflow as tf
-
-        return held if self._weighting == "examples" else tf.constant(1.0)
+        return self.optimizer(server[:-count], like), server[-count:]
 
     def _build_cohort_gradient(self) -> Any:
         """Returns the computation (weights, what each placement has) -> mean gradient."""
@@ -131,7 +115,7 @@ class _Mime(StatefulAlgorithm):
         def of_client(weights: Any, data: Any) -> Any:
             gradient = mean_gradient(self.inputs, weights, data["once"])
             is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in gradient])
-            weight = tf.where(is_finite, self._weight(data["held"]), 0.0)
+            weight = tf.where(is_finite, self.weight(data["held"]), 0.0)
             return [tf.where(is_finite, weight * g, tf.zeros_like(g)) for g in gradient], weight
 
         def of_stack(weights: Any, data: Any) -> Any:
@@ -143,7 +127,7 @@ class _Mime(StatefulAlgorithm):
                 def gradient(client: stacks.PackedClient, _: Any) -> Sent:
                     mean = mean_gradient(self.inputs, weights, client.passes(1))
                     no_metrics = model.initialize_metrics_state()
-                    return Sent(mean, self._weight(client.held), [], [], no_metrics)
+                    return Sent(mean, self.weight(client.held), [], [], no_metrics)
 
                 found = stacks.train_stack(model, stack, gradient, weights.trainable, False)
                 return list(found[0]), found[1]
@@ -166,17 +150,3 @@ class _Mime(StatefulAlgorithm):
             return tff.federated_map(mean, tff.federated_sum(sent))
 
         return cohort_gradient
-
-
-def _unchanging(inner: Any) -> Any:
-    """The optimizer `inner`, whose steps leave its state as it is."""
-    import tensorflow_federated as tff
-
-    class Unchanging(tff.learning.optimizers.Optimizer):
-        def initialize(self, specs: Any) -> Any:
-            return inner.initialize(specs)
-
-        def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
-            return state, inner.next(state, weights, gradients)[1]
-
-    return Unchanging()

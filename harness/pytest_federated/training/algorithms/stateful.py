@@ -164,7 +164,7 @@ class StatefulAlgorithm(Algorithm):
                 done.result, sent.state, server, mean.state, done.state
             )
             measured = tff.federated_zip(OrderedDict(train=train))
-            return tff.federated_zip(state), measured, new
+            return _results(tff.federated_zip(state), measured, new)
 
         return initialize, next_round
 
@@ -250,7 +250,7 @@ class StatefulAlgorithm(Algorithm):
             trained, new = tff.federated_map(train_stack, (received, kept, data))
             sums = summed(keeps_rows, trained, rest)
             state, measured = tff.federated_map(step, (state, sums))
-            return state, measured, new
+            return _results(state, measured, new)
 
         return initialize, next_round
 
@@ -346,15 +346,23 @@ class StatefulAlgorithm(Algorithm):
         placements, data = self._data(cohort, work)
         own = [[value[clients] for value in state.kept] for clients in placements]
         before = self.before_round(state.server, data)
-        server, measured, new = self.computation(before, own, data)
+        server, measured, *new = self.computation(before, own, data)
         kept = [value.copy() for value in state.kept]
-        for clients, changed in zip(placements, new):
+        for clients, changed in zip(placements, new[0] if new else ()):
             for values, value in zip(kept, changed):
                 values[clients] = value
         return State(server, kept), measured["train"]
 
     def weights(self, state: State) -> Any:
         return state.server.global_model_weights
+
+
+def _results(state: Any, measured: Any, kept: Any) -> tuple[Any, ...]:
+    """Returns what a round gives; without what clients keep where that is nothing.
+
+    TFF can divide among workers only what leaves nothing with the clients.
+    """
+    return (state, measured, kept) if len(kept.type_signature.member) else (state, measured)
 
 
 def _specs(weights_type: Any) -> list[Any]:

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 # By the settings that they are built from; each registered entry has a type of its own.
 _Key = tuple[str, tuple[type[Section], ...]]
 _trainers: OrderedDict[_Key, Trainer] = OrderedDict()  # the most recently used
-_MAX_TRAINERS = 16  # each with its model takes about 3 MB
+_MAX_TRAINERS = 10  # each with its model takes about 3 MB
 _adapters: WeakValueDictionary[_Key, ModelAdapter] = WeakValueDictionary()  # of these trainers
 # While TensorFlow is still there to let go of its functions.
 atexit.register(lambda: (_trainers.clear(), _adapters.clear(), _forget_shared()))
