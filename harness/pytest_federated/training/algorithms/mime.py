@@ -13,11 +13,7 @@ from pytest_federated.training.algorithms.algorithm import (
     TffComposition,
     algorithms,
 )
-from pytest_federated.training.algorithms.local_steps import (
-    mean_gradient,
-    train,
-    zeros,
-)
+from pytest_federated.training.algorithms.local_steps import mean_gradient, train, zeros
 from pytest_federated.training.algorithms.mime_lite import MimeLite
 from pytest_federated.training.algorithms.stateful import Sent
 from pytest_federated.training.engine import stacks

@@ -69,7 +69,10 @@ def mime_lite(
 
 
 class MimeLite(StatefulAlgorithm):
-    """Mime Lite with our own client work; as TFF's, whose gradient is over all local steps."""
+    """Mime Lite with our own client work.
+
+    As in TFF, a client's gradient is the mean over the batches of all its local steps.
+    """
 
     def __init__(self, inputs: AlgorithmInputs, weighting: str) -> None:
         self._weighting, self._base = weighting, inputs.client_optimizer

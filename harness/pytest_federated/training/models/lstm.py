@@ -12,8 +12,8 @@ from pytest_federated.training.models.model import Outputs, Shape, models
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Cells that are traced one by one, as calls without a loop take a third of the time. Each takes
-# 0.2 s to trace and compile, so that longer texts are read in a loop.
+# With at most so many cells (tokens times layers), each is traced by itself: a local step takes a
+# third of the time of a loop. A cell takes 0.2 s to trace and compile, too much for longer texts.
 _MOST_UNROLLED = 20
 
 
