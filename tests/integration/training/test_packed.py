@@ -260,7 +260,8 @@ def test_both_leave_out_a_client_that_is_not_finite() -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_stragglers_and_dropouts_are_the_same_in_both() -> None:
+@pytest.mark.parametrize("algorithm", ["fedavg", "mime_lite"])
+def test_stragglers_and_dropouts_are_the_same_in_both(algorithm: str) -> None:
     conditions = Participation(
         dropout=dropouts.parse({"rate": 0.2}),
         stragglers=stragglers.parse({"kind": "steps", "share": 0.7}),
@@ -268,7 +269,9 @@ def test_stragglers_and_dropouts_are_the_same_in_both() -> None:
     )
     data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0)
     model = {"kind": "mlp", "hidden": [5]}
-    settings = {"local_epochs": 3, "batch_size": 5}
+    settings: dict[str, Any] = {"algorithm": algorithm, "local_epochs": 3, "batch_size": 5}
+    if algorithm == "mime_lite":
+        settings["client_optimizer"] = STABLE_MOMENTUM
     (standard, a), (packed, b) = (
         weights_with(conditions, data, execution, model, 8, **settings)
         for execution in ("standard", "packed")
