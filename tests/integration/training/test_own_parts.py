@@ -129,7 +129,12 @@ def test_an_optimizer_of_the_user_may_ask_for_values(
 
 
 @pytest.mark.parametrize(
-    "side", ["client_optimizer", "server_optimizer", "reconstruction_optimizer"]
+    "side",
+    [
+        "client_optimizer",
+        "server_optimizer",
+        pytest.param("reconstruction_optimizer", marks=pytest.mark.slow),
+    ],
 )
 def test_the_optimizer_that_keeps_clients_from_being_packed_is_named(
     data: FederatedData, side: str

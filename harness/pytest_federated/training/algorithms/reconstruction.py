@@ -247,14 +247,12 @@ class PackedReconstruction(Reconstruction, StatefulAlgorithm):
         """Judges clients' models, with layers that are reconstructed from their examples."""
         tested, judged = list(data.tested_by_client()), {}
         for first in range(0, len(tested), JUDGED):
-            clients = [client for client, _ in tested[first : first + JUDGED]]
-            own = self._own_weights(weights, data, work, clients)
-            for place, (client, examples) in enumerate(tested[first : first + JUDGED]):
+            some = tested[first : first + JUDGED]
+            own = self._own_weights(weights, data, work, [client for client, _ in some])
+            for place, (client, examples) in enumerate(some):
                 whole = self._whole(weights, [np.asarray(value[place]) for value in own])
-                measured = judge(whole, examples)
-                judged[client] = Evaluation(
-                    measured.loss, measured.accuracy, counts=measured.counts
-                )
+                found = judge(whole, examples)
+                judged[client] = Evaluation(found.loss, found.accuracy, counts=found.counts)
         return judged
 
     def _own_weights(
