@@ -17,7 +17,7 @@ from pytest_federated.metrics.metric import NoValue, metrics, spec_of
 from pytest_federated.metrics.prediction import prediction_metric, scores_of
 from pytest_federated.running.fingerprint import training_key
 from pytest_federated.scenario.schema import Scenario
-from pytest_federated.training.evaluation.central import Evaluation, mean, scored_by
+from pytest_federated.training.evaluation.central import Evaluation, mean, pooled, scored_by
 from pytest_federated.training.history import Round, TrainingHistory
 from sklearn import metrics as sklearn
 
@@ -141,6 +141,12 @@ def test_a_mean_of_evaluations_has_the_scores_that_all_have() -> None:
     other = Evaluation(4.0, None, {"mae": 4.0})
     assert mean([(one, 2), (other, 1)]) == Evaluation(2.0, None, {"mae": 2.0})
     assert mean([(Evaluation(1.0, 0.5), 1), (Evaluation(2.0, 1.0), 1)]) == Evaluation(1.5, 0.75)
+
+
+def test_pooled_evaluations_are_as_of_one_set() -> None:
+    one, other = Evaluation(1.0, 0.5, counts=(1, 2)), Evaluation(3.0, 1.0, counts=(3, 6))
+    assert pooled([one, other]) == Evaluation(2.5, 0.875, counts=(4, 8))
+    assert pooled([]) == Evaluation(0.0, 0.0)
 
 
 @pytest.mark.parametrize(

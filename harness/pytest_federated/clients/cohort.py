@@ -179,7 +179,7 @@ def cohort_of_round(
             clients, steps, slow = clients[~slow], steps[~slow], slow[~slow]
     cohort = Cohort(
         clients,
-        [_shuffled_rows(data, c, seed, round_number) for c in clients],
+        [shuffled_rows(data, c, seed, round_number) for c in clients],
         steps,
         np.ones(len(clients), np.float32),
         layer_keys(clients, seed, round_number),
@@ -259,7 +259,7 @@ def shuffled_examples(data: FederatedData, client: int, seed: int, round_number:
     return data.examples(client, rng).take(order)
 
 
-def _shuffled_rows(data: FederatedData, client: int, seed: int, round_number: int) -> Examples:
+def shuffled_rows(data: FederatedData, client: int, seed: int, round_number: int) -> Examples:
     """Returns `shuffled_examples`, as `GrayLevels` where bytes are all that there is to read."""
     if data.levels is None:
         return shuffled_examples(data, client, seed, round_number)

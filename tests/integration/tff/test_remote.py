@@ -56,7 +56,10 @@ def test_there_may_be_more_workers_than_clients(lasting: list[Served]) -> None:
     )
 
 
-STANDARD = ["fedavg", "fedprox", "fedsgd", "fednova", "mime", "per_fedavg", "q_fedavg", "ifca"]
+STANDARD = [
+    *("fedavg", "fedprox", "fedsgd", "fednova", "fed_recon", "mime", "per_fedavg", "q_fedavg"),
+    "ifca",
+]
 
 
 @pytest.mark.slow

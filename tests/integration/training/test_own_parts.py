@@ -128,12 +128,25 @@ def test_an_optimizer_of_the_user_may_ask_for_values(
     assert_close(ours, reference(data, sgd(data)))
 
 
-@pytest.mark.parametrize("side", ["client_optimizer", "server_optimizer"])
+@pytest.mark.parametrize(
+    "side",
+    [
+        "client_optimizer",
+        "server_optimizer",
+        pytest.param("reconstruction_optimizer", marks=pytest.mark.slow),
+    ],
+)
 def test_the_optimizer_that_keeps_clients_from_being_packed_is_named(
     data: FederatedData, side: str
 ) -> None:
     """And not the model, which can be packed."""
     asked: Any = {**BASE, side: of("choosy"), "execution": "auto"}
+    if side == "reconstruction_optimizer":
+        asked = {
+            **BASE,
+            "execution": "auto",
+            "algorithm": {"kind": "fed_recon", side: of("choosy")},
+        }
     trainer = trainer_for(MODEL, Training.model_validate(asked), data, COHORT)
     said = f"TFF cannot pack clients with this {side.replace('_', ' ')} ("
     assert str(trainer.execution).startswith(f"standard ({said}"), trainer.execution

@@ -245,6 +245,80 @@ def test_stateful_algorithms_are_the_same_in_both(
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
+OWN_OPTIMIZER = {"kind": "sgd", "learning_rate": 0.3, "momentum": 0.5}
+RECONSTRUCTIONS: list[Any] = [
+    pytest.param(
+        {"reconstruction_epochs": 2, "reconstruction_steps": 5},
+        {"aggregator": "median", "model": {"keras": "zoo:operators_with_dropout"}},
+        id="random layers, and an aggregator that leaves out who does no step",
+    ),
+    pytest.param({}, {"client_optimizer": STABLE_MOMENTUM}, id="momentum", marks=pytest.mark.slow),
+    pytest.param(
+        {
+            "local_layers": "first",
+            "split_dataset": False,
+            "weighting": "uniform",
+            "reconstruction_optimizer": OWN_OPTIMIZER,
+        },
+        {"model": {"kind": "cnn_dropout"}},
+        id="not split, on bytes",
+        marks=pytest.mark.slow,
+    ),
+    pytest.param(
+        {"local_layers": [], "weighting": "uniform"},
+        {"server_optimizer": YOGI},
+        id="no own layers",
+        marks=pytest.mark.slow,
+    ),
+]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(("algorithm", "more"), RECONSTRUCTIONS)
+def test_reconstructed_layers_are_the_same_in_both(
+    algorithm: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """With stragglers, one client that has no second batch, and one that is not finite."""
+    model = {"kind": "mlp", "hidden": [5]}
+    slow = Participation(stragglers=stragglers.parse({"kind": "steps", "share": 0.5}))
+    data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0, (8, 8, 1))
+    if more.get("model") == {"kind": "cnn_dropout"}:
+        data = of_levels(data)
+    else:
+        data.train.x[data.clients[4]] = np.inf
+    held = tuple(own[: len(own) // 3] for own in data.clients)
+    kept = tuple(own[len(own) // 3 :] for own in data.clients)
+    data = replace(data, clients=kept, client_test=held)
+    found: list[Any] = []
+    for execution in ("standard", "packed"):
+        training = Training.model_validate(
+            {"rounds": 2, "execution": execution, "batch_size": 2, "local_epochs": 2}
+            | {"algorithm": {"kind": "fed_recon", **algorithm}}
+            | {key: value for key, value in more.items() if key != "model"}
+        )
+        chosen = models.parse(more.get("model", model))
+        *_, last = steps(data, chosen, training, 8, 1, participation=slow)
+        state: Any = last.state
+        server = getattr(state, "server", state).global_model_weights
+        judged = trainer_for(chosen, training, data).client_evaluations(
+            state, data, training.local_work
+        )
+        found.append(([*server.trainable, *server.non_trainable], last, judged))
+    (standard, one, theirs), (packed, other, ours) = found
+    assert len(standard) == len(packed)
+    for a, b in zip(standard, packed):
+        assert np.isfinite(np.asarray(a)).all()
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+    assert one.planned_examples == other.planned_examples
+    assert other.round.stragglers > 0
+    assert other.round.accuracy == pytest.approx(one.round.accuracy, abs=1e-6)
+    assert other.round.loss == pytest.approx(one.round.loss, abs=1e-4, nan_ok=True)
+    assert list(ours) == list(theirs) == [c for c, own in enumerate(held) if len(own)]
+    for client, mine in ours.items():
+        assert mine.accuracy == pytest.approx(theirs[client].accuracy, abs=1e-6)
+        assert mine.loss == pytest.approx(theirs[client].loss, abs=1e-4, nan_ok=True)
+
+
 @pytest.mark.usefixtures("running")
 def test_both_leave_out_a_client_that_is_not_finite() -> None:
     data = federation([10, 10, 10], 0)

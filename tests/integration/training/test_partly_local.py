@@ -33,11 +33,14 @@ pytestmark = pytest.mark.usefixtures("running")
 SEED, ROUNDS, COHORT, BATCH, RATE = 1, 3, 4, 4, 0.1
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
 ALL_WELL = Participation()
+EXECUTIONS = ["packed", "standard"]
 BASE = {"rounds": ROUNDS, "local_epochs": 2, "batch_size": BATCH}
 
 
-def training(**algorithm: Any) -> Training:
-    return Training.model_validate({**BASE, "algorithm": {"kind": "fed_recon", **algorithm}})
+def training(execution: str = "auto", **algorithm: Any) -> Training:
+    return Training.model_validate(
+        {**BASE, "execution": execution, "algorithm": {"kind": "fed_recon", **algorithm}}
+    )
 
 
 def run(
@@ -51,7 +54,8 @@ def run(
 
 def shared(step: Step) -> Weights:
     state: Any = step.state
-    return [np.asarray(w) for w in state.global_model_weights.trainable]
+    server = getattr(state, "server", state)  # of packed clients
+    return [np.asarray(w) for w in server.global_model_weights.trainable]
 
 
 def cut(own: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -147,11 +151,15 @@ def check(
     assert max(np.abs(a - b).max() for a, b in zip(shared(done[-1]), begin)) > 1e-2
 
 
-def test_the_last_layer_stays_local_and_uses_disjoint_halves(data: FederatedData) -> None:
-    check(data, training(), {2, 3}, split=True)
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_the_last_layer_stays_local_and_uses_disjoint_halves(
+    data: FederatedData, execution: str
+) -> None:
+    check(data, training(execution), {2, 3}, split=True)
 
 
-def test_the_reconstruction_follows_its_keys(data: FederatedData) -> None:
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_the_reconstruction_follows_its_keys(data: FederatedData, execution: str) -> None:
     chosen = {
         "local_layers": "first",
         "reconstruction_optimizer": {"kind": "sgd", "learning_rate": 0.3},
@@ -164,7 +172,8 @@ def test_the_reconstruction_follows_its_keys(data: FederatedData) -> None:
     held = tuple(own[: len(own) // 3] for own in data.clients)
     kept = tuple(own[len(own) // 3 :] for own in data.clients)
     slow = Participation(stragglers=stragglers.parse({"kind": "epochs", "share": 0.5}))
-    check(replace(data, clients=kept, client_test=held), training(**chosen), {0, 1}, slow, **keys)
+    tested = replace(data, clients=kept, client_test=held)
+    check(tested, training(execution, **chosen), {0, 1}, slow, **keys)
 
 
 def test_without_local_layers_it_is_fedavg(data: FederatedData) -> None:
@@ -203,9 +212,9 @@ def test_only_the_shared_layers_are_sent(data: FederatedData) -> None:
 
 def test_a_process_that_is_built_again_gives_the_same_numbers(data: FederatedData) -> None:
     """The initial weights of local layers come from the seed, and not from Keras."""
-    one = run(data, training())[0][-1]
+    one = run(data, training("standard"))[0][-1]
     built.clear()
-    other = run(data, training())[0][-1]
+    other = run(data, training("standard"))[0][-1]
     assert one.round == other.round
     for a, b in zip(shared(one), shared(other)):
         np.testing.assert_array_equal(a, b)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,25 @@ def test_packed_equals_standard(kind: TaskKind) -> None:
         assert other.loss == pytest.approx(one.loss, abs=1e-4)
 
     holds()
+
+
+@pytest.mark.usefixtures("running", "own_models")
+@pytest.mark.parametrize("kind", ["tokens", pytest.param("tags", marks=pytest.mark.slow)])
+def test_models_of_clients_are_judged_by_positions_in_both(kind: TaskKind) -> None:
+    """By fed_recon, whose standard evaluation is TFF's own."""
+    data, model = federation(kind, [8, 3, 12]), models.parse(MODEL[kind])
+    data = replace(data, client_test=tuple(own[::2] for own in data.clients))
+    found = []
+    for execution in ("standard", "packed"):
+        training = Training.model_validate(
+            {"rounds": 1, "execution": execution, "batch_size": 2, "algorithm": "fed_recon"}
+        )
+        (step,) = steps(data, model, training, 3, 0)
+        found.append(step.round)
+    standard, packed = found
+    assert packed.examples == standard.examples
+    for figure in ("loss", "accuracy", "train_loss", "train_accuracy"):
+        assert getattr(packed, figure) == pytest.approx(getattr(standard, figure), abs=1e-5)
 
 
 @pytest.mark.usefixtures("running", "own_models")

@@ -11,7 +11,6 @@ import numpy as np
 from pydantic import Field
 
 from pytest_federated.clients.cohort import Cohort, LocalWork, layer_keys, shuffled_examples
-from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
@@ -24,10 +23,12 @@ from pytest_federated.training.algorithms.algorithm import (
     TffComposition,
     algorithms,
 )
-from pytest_federated.training.algorithms.local_layers import (
-    LocalLayers,
-    divided,
-    keras_adapter,
+from pytest_federated.training.algorithms.local_layers import LocalLayers
+from pytest_federated.training.algorithms.reconstruction import (
+    JUDGED,
+    Keys,
+    PackedReconstruction,
+    Reconstruction,
 )
 from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.evaluation.central import Evaluation
@@ -40,13 +41,12 @@ if TYPE_CHECKING:
 # What comes with each batch: the steps that the client is to train on such batches, or 0 for a
 # batch to reconstruct from.
 _STEPS = "steps"
-# Clients whose examples are sent for evaluation at a time.
-_JUDGED = 32
 
 
 @algorithms(
     "fed_recon",
     example={"local_layers": "last"},
+    packs=True,
     has_no_global_model=True,
     has_no_predictions=True,
     refuses={
@@ -88,7 +88,8 @@ def fed_recon(
     layers from their training examples, each tested on the shared test set or, where clients have
     test examples of their own (`holdout: per_client`, or a test set that says whose they are), on
     these. With `local_layers: []` and `split_dataset: false` it is FedAvg. Built by
-    `tff.learning.algorithms.build_fed_recon`, and evaluated by `build_fed_recon_eval`.
+    `tff.learning.algorithms.build_fed_recon`, and evaluated by `build_fed_recon_eval`; for packed
+    clients composed of the same parts.
 
     Source: Singhal et al., Federated Reconstruction: Partially Local Federated Learning, NeurIPS
     2021, algorithm 1, arXiv:2102.03448.
@@ -96,20 +97,15 @@ def fed_recon(
     reconstruction = inputs.client_optimizer
     if reconstruction_optimizer is not None:
         reconstruction = optimizer_of(reconstruction_optimizer)
-    stage = {"recon_epochs": reconstruction_epochs, "recon_steps_max": reconstruction_steps}
-    return _FedRecon(inputs, local_layers, reconstruction, stage, split_dataset, weighting)
+    keys = Keys(
+        *(local_layers, reconstruction, reconstruction_epochs, reconstruction_steps),
+        *(split_dataset, weighting),
+    )
+    return PackedReconstruction(inputs, keys) if inputs.packed else _FedRecon(inputs, keys)
 
 
-class _FedRecon(Algorithm):
-    def __init__(
-        self,
-        inputs: AlgorithmInputs,
-        local_layers: LocalLayers,
-        reconstruction: Any,
-        stage: dict[str, Optional[int]],
-        is_split: bool,
-        weighting: str,
-    ) -> None:
+class _FedRecon(Reconstruction):
+    def __init__(self, inputs: AlgorithmInputs, keys: Keys) -> None:
         import tensorflow as tf
 
         from pytest_federated.training.tasks.metrics import keras_accuracy, keras_mean_loss
@@ -117,20 +113,15 @@ class _FedRecon(Algorithm):
         tff: Any = import_tff()
         # TensorFlow would rewrite all that makes a model, which takes it seconds.
         as_is = tf.autograph.experimental.do_not_convert
-        adapter = keras_adapter(inputs, "fed_recon")
-        if adapter.shape.task.hits is None:
-            raise ModelError(
-                "training.algorithm: fed_recon is judged by accuracy; the data has numbers "
-                f"(task: {adapter.shape.kind})"
-            )
-        self._is_split, self._draws, losses = is_split, adapter.draws, adapter.losses
-        self._shared, local = divided(adapter.model, local_layers, "fed_recon")
-        self._local = local
+        super().__init__(inputs, keys)
+        adapter = self._adapter
+        self._draws, losses = adapter.draws, adapter.losses
+        stage = {"recon_epochs": keys.epochs, "recon_steps_max": keys.most_steps}
 
         @as_is
         def model_fn() -> Any:
             return _partly_local(
-                adapter.build(), adapter.shape.spec(), self._shared, local, adapter.draws
+                adapter.build(), adapter.shape.spec(), self._shared, self._local, adapter.draws
             )
 
         @as_is
@@ -145,7 +136,7 @@ class _FedRecon(Algorithm):
         models = tff.learning.models.ReconstructionModel
         # How often the batches are gone through comes with them.
         halves = models.build_dataset_split_fn(
-            **stage, post_recon_epochs=None, split_dataset=is_split
+            **stage, post_recon_epochs=None, split_dataset=keys.is_split
         )
 
         @as_is
@@ -171,10 +162,10 @@ class _FedRecon(Algorithm):
             metrics_fn=lambda: metrics(losses.training, by_positions=False),
             server_optimizer_fn=inputs.server_optimizer,
             client_optimizer_fn=inputs.client_optimizer,
-            reconstruction_optimizer_fn=reconstruction,
+            reconstruction_optimizer_fn=keys.optimizer,
             dataset_split_fn=to_train,
             client_weighting=(
-                weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
+                weightings.NUM_EXAMPLES if keys.weighting == "examples" else weightings.UNIFORM
             ),
             model_aggregator_factory=inputs.aggregator,
         )
@@ -182,7 +173,7 @@ class _FedRecon(Algorithm):
             model_fn,
             loss_fn=lambda: losses.training,
             metrics_fn=lambda: metrics(losses.evaluation, adapter.by_positions),
-            reconstruction_optimizer_fn=reconstruction,
+            reconstruction_optimizer_fn=keys.optimizer,
             dataset_split_fn=to_judge,
         )
         self.computation = self._learning.next
@@ -199,46 +190,12 @@ class _FedRecon(Algorithm):
     def next(
         self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
-        stages = [self._trained(len(own), steps, work) for own, steps in _clients(cohort)]
-        if stages and not any(steps for _, steps in stages):
-            raise DataError(
-                "training.algorithm.split_dataset: no client of the round has a second batch to "
-                f"train on; needs a smaller training.batch_size ({work.batch_size}), larger "
-                "clients, or split_dataset: false"
-            )
         batches = [
             _tagged(own, work.batch_size_of(len(own)), steps, key if self._draws else None)
-            for own, key, (_, steps) in zip(cohort.examples, cohort.keys, stages)
+            for own, key, steps in zip(cohort.examples, cohort.keys, self._steps(cohort, work))
         ]
         state, measured = self._learning.next(state, batches)
         return state, _named(measured["client_work"]["train"])
-
-    def planned_examples(self, cohort: Cohort, work: LocalWork) -> int:
-        total = 0
-        for own, taken in _clients(cohort):
-            sizes, steps = self._trained(len(own), taken, work)
-            epochs, rest = divmod(steps, max(len(sizes), 1))
-            total += epochs * int(sizes.sum()) + int(sizes[:rest].sum())
-        return total
-
-    def _trained(self, count: int, steps: int, work: LocalWork) -> tuple[np.ndarray, int]:
-        """Sizes, int, of the batches that a client trains on, and how many such steps it does.
-
-        Of those that it does not use to reconstruct, in proportion to `steps` of all its batches.
-        """
-        batch_size = work.batch_size_of(count)
-        starts = np.arange(0, count, batch_size)
-        sizes = np.minimum(batch_size, count - starts)
-        used = sizes[1::2] if self._is_split else sizes
-        return used, -(-int(steps) * len(used) // max(len(sizes), 1))
-
-    def weights(self, state: Any) -> Any:
-        raise ModelError("fed_recon has no model that all clients share")
-
-    def sent(self, weights: Any) -> Any:
-        tff: Any = import_tff()
-        shared = [weights.trainable[i] for i in self._shared]
-        return tff.learning.models.ModelWeights(shared, weights.non_trainable)
 
     def evaluate(
         self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
@@ -272,24 +229,20 @@ class _FedRecon(Algorithm):
         """
         process = self._evaluation
         judging, measured = process.set_model_weights(self._before_judging, shared), None
-        for first in range(0, len(tested), _JUDGED):
+        for first in range(0, len(tested), JUDGED):
             # In an order as in training, but in no round's; a client may hold one label after the
             # other.
             batches = [
                 _tagged(own, work.batch_size_of(len(own)), 0, key).concatenate(
                     _tagged(examples, work.batch_size_of(len(examples)), 1, key)
                 )
-                for client, examples in tested[first : first + _JUDGED]
+                for client, examples in tested[first : first + JUDGED]
                 for own in [shuffled_examples(data, client, data.seed, 0)]
                 for key in (layer_keys(np.array([client]), data.seed, 0) if self._draws else [None])
             ]
             judging, measured = process.next(judging, batches)
         figures = _named(measured["client_work"]["eval"]["total_rounds_metrics"])  # type: ignore
         return Evaluation(float(figures["loss"]), float(figures["accuracy"]))
-
-
-def _clients(cohort: Cohort) -> Any:
-    return zip(cohort.examples, cohort.steps)
 
 
 def _named(metrics: Mapping[str, Any]) -> Mapping[str, Any]:

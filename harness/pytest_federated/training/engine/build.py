@@ -176,7 +176,8 @@ class Trainer:
     ) -> dict[int, Evaluation]:
         """Judges each client's own model, as `Algorithm.client_evaluations`."""
         judge = partial(self.judge, scores=scores)
-        return self.algorithm.client_evaluations(state, data, work, judge)
+        with self._workers_errors():
+            return self.algorithm.client_evaluations(state, data, work, judge)
 
     def judge(
         self,
@@ -459,16 +460,20 @@ def _blaming(
 def _culprit(training: Training, execution: Execution, conditions: _Conditions) -> str:
     """Returns which optimizer of the user's keeps a training from being built; empty if none does.
 
-    That is one in whose place SGD lets it be built.
+    That is one in whose place SGD lets it be built. It may be the algorithm's.
     """
     sgd = optimizers.parse({"learning_rate": 1.0})
-    for key in ("client_optimizer", "server_optimizer"):
-        if not is_the_users(getattr(training, key)):
-            continue
-        other = training.model_copy(update={key: sgd})
-        with contextlib.suppress(Exception):
-            _algorithm(other, execution, conditions)
-            return key
+    for place, section in (("", training), ("algorithm.", training.algorithm)):
+        chosen = [one for registry, one in choices_in(section) if registry is optimizers]
+        for key, value in section:
+            if not any(value is one for one in chosen) or not is_the_users(value):
+                continue
+            other: Any = section.model_copy(update={key: sgd})
+            if section is not training:
+                other = training.model_copy(update={"algorithm": other})
+            with contextlib.suppress(Exception):
+                _algorithm(other, execution, conditions)
+                return place + key
     return ""
 
 
@@ -487,7 +492,8 @@ def _refusal_to_pack(error: Exception, culprit: str) -> tuple[str, str]:
     place = f" in line {line[1]} of {Path(line[0]).name}" if line else ""
     begin = "TFF can make no functional model of it"
     if culprit:
-        begin = f"TFF cannot pack clients with this {culprit.replace('_', ' ')}"
+        name = culprit.rpartition(".")[2].replace("_", " ")
+        begin = f"TFF cannot pack clients with this {name}"
     return f"{begin} ({cause(root)[0]}{place})", f"{begin}: {blamed(root)}"
 
 

@@ -25,6 +25,7 @@ def arguments(
     steps: Optional[np.ndarray] = None,
     factors: Optional[np.ndarray] = None,
     keys: Optional[np.ndarray] = None,
+    dealt: Optional[Sequence[Sequence[int]]] = None,
 ) -> list[dict[str, np.ndarray]]:
     """Deals the clients to placements by number of batches, and puts each placement's in a row.
 
@@ -34,6 +35,7 @@ def arguments(
         steps: int (clients,), local steps of each client; all epochs when None.
         factors: float32 (clients,), the factor of each client's change; 1 when None.
         keys: int32 (clients,), from which each client's layers draw random numbers; 0 when None.
+        dealt: the positions in the cohort of each placement's clients; `stacks_of` when None.
 
     Returns:
         For each placement the examples of its clients, `x` and `y`, where all have bytes for
@@ -64,7 +66,7 @@ def arguments(
             ),
             factors=factors[stack],
         )
-        for stack in stacks_of(cohort, work)
+        for stack in map(list, stacks_of(cohort, work) if dealt is None else dealt)
     ]
 
 
@@ -143,6 +145,9 @@ class PackedClient(NamedTuple):
         batches: how many batches it has.
         steps: local steps.
         key: from which its layers draw random numbers.
+        first: position of the first of these batches among all that its examples make.
+        stride: how far one is from the next there.
+        steps_before: number of steps that it did before, as its layers count them; None for 0.
 
     """
 
@@ -153,6 +158,9 @@ class PackedClient(NamedTuple):
     batches: Any
     steps: Any
     key: Any
+    first: int = 0
+    stride: int = 1
+    steps_before: Any = None
 
     @property
     def held(self) -> Any:
@@ -165,6 +173,10 @@ class PackedClient(NamedTuple):
         """Returns the client with so many passes over its batches for its steps."""
         return self._replace(steps=count * self.batches)
 
+    def every_second(self, first: int) -> PackedClient:
+        """Returns the client with every second of its batches, from `first`, 0 or 1, on."""
+        return self._replace(batches=(self.batches + 1 - first) // 2, first=first, stride=2)
+
     def batch(self, step: Any, draws: bool) -> tuple[Any, Any, Any]:
         """Returns the batch of a step: what a model takes, the labels, how many examples.
 
@@ -174,11 +186,17 @@ class PackedClient(NamedTuple):
         """
         import tensorflow as tf
 
-        first = self.begin + (step % self.batches) * self.batch_size
+        place = step % self.batches
+        if self.stride != 1:
+            place = self.first + self.stride * place
+        first = self.begin + place * self.batch_size
         last = tf.minimum(first + self.batch_size, self.end)
         x = tf.nest.map_structure(lambda values: values[first:last], self.stack["x"])
         y = self.stack["y"][first:last]
-        return (x, tf.stack([self.key, step])) if draws else x, y, last - first
+        if draws:
+            number = step if self.steps_before is None else self.steps_before + step
+            x = x, tf.stack([self.key, number])
+        return x, y, last - first
 
 
 def loop(condition: Callable[..., Any], body: Callable[..., Any], variables: Any) -> Any:
@@ -331,6 +349,50 @@ def _total(
     return total, count
 
 
+def _clients_of(stack: Any) -> tuple[Any, Callable[[Any], PackedClient]]:
+    """Returns the sizes of a stack's clients, int32 (clients,), and what gives a client by place.
+
+    In the graph that trains them.
+    """
+    import tensorflow as tf
+
+    batch_sizes, sizes, steps, keys = tf.split(stack["plan"][1:], 4)
+    batches = (sizes + batch_sizes - 1) // batch_sizes
+    ends = tf.cumsum(sizes)
+    begins = ends - sizes
+
+    def client_at(at: Any) -> PackedClient:
+        return PackedClient(
+            stack, begins[at], ends[at], batch_sizes[at], batches[at], steps[at], keys[at]
+        )
+
+    return sizes, client_at
+
+
+def of_each(
+    stack: Any, of_client: Callable[[PackedClient], Sequence[Any]], like: Sequence[Any]
+) -> list[Any]:
+    """Returns what `of_client` gives for each client of a stack, along a first axis, in a graph.
+
+    Args:
+        stack: as of `arguments`.
+        of_client: gives tensors of a client.
+        like: tensors of their shapes and types.
+    """
+    import tensorflow as tf
+
+    sizes, client_at = _clients_of(stack)
+    count = tf.size(sizes)
+
+    def next_client(at: Any, results: Any) -> Any:
+        values = of_client(client_at(at))
+        return at + 1, tuple(one.write(at, value) for one, value in zip(results, values))
+
+    none = tuple(tf.TensorArray(one.dtype, count, element_shape=one.shape) for one in like)
+    _, results = loop(lambda at, *_: at < count, next_client, (0, none))
+    return [one.stack() for one in results]
+
+
 class TrainsClient(Protocol):
     """Trains a client, given what it keeps."""
 
@@ -362,22 +424,18 @@ def train_stack(
 
     Returns:
         The weighted sum of the clients' changes (start less end, as TFF has it) or, with
-        `keeps_rows`, each change that is finite, float32 (clients, parameters), with the weights
-        and factors of these clients, float32 (clients,); the sum of the clients' weights (float32);
-        their metrics summed over examples; the sums; and what they keep.
+        `keeps_rows`, each that is finite and has a weight, float32 (clients, parameters), with the
+        weights and factors of these clients, float32 (clients,); the sum of the clients' weights
+        (float32); their metrics summed over examples; the sums; and what they keep.
     """
     import tensorflow as tf
 
-    batch_sizes, sizes, steps, keys = tf.split(stack["plan"][1:], 4)
-    batches = (sizes + batch_sizes - 1) // batch_sizes
-    ends = tf.cumsum(sizes)
-    begins = ends - sizes
+    sizes, client_at = _clients_of(stack)
 
     def train_next(
         at: Any, total: Any, total_weight: Any, metrics: Any, sums: Any, all_kept: Any
     ) -> Any:
-        of_client = (values[at] for values in (begins, ends, batch_sizes, batches, steps, keys))
-        client = PackedClient(stack, *of_client)
+        client = client_at(at)
         before = [values[at] for values in kept]
         sent = train_client(client, before)
         is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in sent.change])
@@ -390,11 +448,11 @@ def train_stack(
             return some + if_finite(more)
 
         if keeps_rows:
-            rows, row_weights, are_finite = total
+            rows, row_weights, are_counted = total
             total = (
                 rows.write(at, if_finite(factor * flat(sent.change))),
                 row_weights.write(at, sent.weight),
-                are_finite.write(at, is_finite),
+                are_counted.write(at, tf.logical_and(is_finite, sent.weight > 0)),
             )
         else:
             # In one operation: a choice between two tensors of a weight's size takes longer.
@@ -427,9 +485,9 @@ def train_stack(
         ),
     )
     if keeps_rows:
-        rows, row_weights, are_finite = (one.stack() for one in total)
+        rows, row_weights, are_counted = (one.stack() for one in total)
         parameters = sum(int(np.prod(w.shape)) for w in shared)
         rows = tf.ensure_shape(rows, (None, parameters))
         columns = rows, row_weights, stack["factors"]
-        total = tuple(tf.boolean_mask(one, are_finite) for one in columns)
+        total = tuple(tf.boolean_mask(one, are_counted) for one in columns)
     return total, total_weight, metrics, list(sums), [values.stack() for values in all_kept]

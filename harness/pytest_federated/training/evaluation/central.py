@@ -44,6 +44,8 @@ class Evaluation(NamedTuple):
         scores: others by name.
         recall: for each label, the share of its positions that are right; None for a label that the
             examples do not have. Empty where nothing is right or wrong; None where not measured.
+        counts: of how many losses and of how many positions `loss` and `accuracy` are means; zeros
+            where not measured.
 
     """
 
@@ -51,6 +53,7 @@ class Evaluation(NamedTuple):
     accuracy: Optional[float]
     scores: Mapping[str, float] = {}
     recall: Optional[Recall] = None
+    counts: tuple[int, int] = (0, 0)
 
 
 class Outputs(NamedTuple):
@@ -110,7 +113,7 @@ def evaluate(
     if with_recall:
         shares = (float(right / n) if n else None for right, n in of_labels.T)
         recall = tuple(shares) if shape.task.hits else ()
-    return Evaluation(total_loss / max(losses, 1), accuracy, scored, recall)
+    return Evaluation(total_loss / max(losses, 1), accuracy, scored, recall, (losses, positions))
 
 
 def outputs(adapter: ModelAdapter, batch: Examples, with_predictions: bool = False) -> Outputs:
@@ -158,3 +161,16 @@ def mean(judged: Iterable[tuple[Evaluation, int]]) -> Evaluation:
     loss, *rest = (float(f) for f in np.average(figures, axis=0, weights=weights))
     accuracy = rest.pop(0) if has_accuracy else None
     return Evaluation(loss, accuracy, dict(zip(names, rest)))
+
+
+def pooled(judged: Iterable[Evaluation]) -> Evaluation:
+    """Returns loss and accuracy over all that these evaluations are of, as if it were one set."""
+    loss = accuracy = 0.0
+    losses = positions = 0
+    for one in judged:
+        loss += one.loss * one.counts[0]
+        accuracy += (one.accuracy or 0.0) * one.counts[1]
+        losses, positions = losses + one.counts[0], positions + one.counts[1]
+    return Evaluation(
+        loss / max(losses, 1), accuracy / max(positions, 1), counts=(losses, positions)
+    )
