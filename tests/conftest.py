@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import itertools
 import os
 import signal
@@ -12,9 +13,10 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Optional
 
 import forked_programs
 import pytest
@@ -88,6 +90,7 @@ if hasattr(providers, "_get_local_constants"):
 
 _numbers = itertools.count()  # of temporary folders
 _imports_of_tensorflow: list[str] = []  # by unmarked tests
+_hidden: dict[str, ModuleType] = {}  # TensorFlow, while an unmarked test runs
 _current_test: list[pytest.Item] = []
 _begun: set[Path] = set()  # files whose tests have run
 
@@ -193,20 +196,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
+class _Imported:
+    """Loads a module that is imported already, but hidden."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # Python has put its own there
+
+
 class _ImportsOfTensorFlow:
     """Records imports of TensorFlow, also of modules that pytester removes again afterwards.
 
-    A finder that finds nothing; an audit hook would be called a million times.
+    An audit hook would be called a million times.
     """
 
     @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
+    def find_spec(name: str, path: object = None, target: object = None) -> Optional[ModuleSpec]:
+        """Finds only what is hidden; TensorFlow cannot be imported twice."""
         asked_by = sys._getframe(2).f_code.co_name  # importlib.util.find_spec imports nothing
         if name.partition(".")[0] in _TENSORFLOW and asked_by == "_find_and_load_unlocked":
             if not _current_test:
                 _imports_of_tensorflow.append("collection")
             elif "tff" not in _current_test[0].keywords:
                 _imports_of_tensorflow.append(_current_test[0].nodeid)
+            if name in _hidden:
+                return importlib.util.spec_from_loader(name, _Imported(_hidden[name]))
+        return None
 
 
 sys.meta_path.insert(0, _ImportsOfTensorFlow())
@@ -214,12 +234,17 @@ sys.meta_path.insert(0, _ImportsOfTensorFlow())
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Records which test runs, for the two checks that unmarked tests need no TFF."""
+    """Records which test runs, for the two checks that unmarked tests need no TFF.
+
+    An unmarked test finds TensorFlow as if no other test had imported it.
+    """
     _current_test[:] = [item]
     if item.path not in _begun:
         _begun.add(item.path)
         _keep_what_is_imported()
     forked_programs.allowed = "tff" in item.keywords
+    if "tff" not in item.keywords:
+        _hidden.update({n: sys.modules.pop(n) for n in _TENSORFLOW if n in sys.modules})
     try:
         return (yield)
     finally:
@@ -229,6 +254,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Fails a test without the marker `tff` during which TensorFlow was imported."""
+    sys.modules.update(_hidden)  # fixtures of the file may need it
+    _hidden.clear()
     yield
     if item.nodeid in _imports_of_tensorflow:
         pytest.fail(
