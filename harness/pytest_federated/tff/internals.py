@@ -349,6 +349,19 @@ def traces_forgotten() -> Iterator[None]:
             _forget(called, traced)
 
 
+@contextlib.contextmanager
+def traced_by_default() -> Iterator[None]:
+    """Lets Keras convert layers by autograph, as outside of functions, in one that has none.
+
+    `tf.autograph.experimental.do_not_convert` holds for all that is called; the public API has
+    nothing that ends it.
+    """
+    from tensorflow.python.autograph.core import ag_ctx
+
+    with ag_ctx.ControlStatusCtx(ag_ctx.Status.UNSPECIFIED):
+        yield
+
+
 def _forget(functions: Iterable[Any], traced: Iterable[tuple[Any, Any]]) -> None:
     """Removes what was traced inside of another graph from the caches of `tf.function`s.
 

@@ -643,3 +643,31 @@ def test_readable_tfrecords_is_needed_while_load_tfrecord_needs_a_tag(tff: Any) 
     with internals.readable_tfrecords("gldv2"):
         assert inspect.signature(utils.load_tfrecord).parameters["logger_tag"].default == "gldv2"
     assert utils.load_tfrecord is before
+
+
+def test_traced_by_default_is_needed_while_not_converting_holds_for_all_calls(tff: Any) -> None:
+    import tensorflow as tf
+
+    class Branching(tf.keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            if tf.reduce_sum(inputs) > 0:  # only autograph makes a graph of it
+                return inputs
+            return -inputs
+
+    layer = Branching()
+
+    @tf.function
+    @tf.autograph.experimental.do_not_convert
+    def plain(x: Any) -> Any:
+        return layer(x)
+
+    @tf.function
+    @tf.autograph.experimental.do_not_convert
+    def converting(x: Any) -> Any:
+        with internals.traced_by_default():
+            return layer(x)
+
+    x = tf.constant([-2.0])
+    with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
+        plain(x)
+    assert converting(x).numpy() == [2.0]

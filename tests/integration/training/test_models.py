@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,8 @@ SMALL_LSTM = {"kind": "lstm", "units": [4, 3], "embedding": 2}
     [
         (federation((6,), 5), SMALL_LSTM),
         (federation((6,), 5, "tokens"), {"kind": "lstm", "units": [4], "embedding": 2}),
-        (federation((21,), 5), {"kind": "lstm", "units": [4], "embedding": 2}),
     ],
-    ids=["next token", "token at each position", "in a loop"],
+    ids=["next token", "token at each position"],
 )
 def test_an_lstm_can_be_packed(data: FederatedData, model: dict[str, Any]) -> None:
     both = [trained(data, model, execution) for execution in ("standard", "packed")]
@@ -84,19 +84,59 @@ def test_an_lstm_can_be_packed(data: FederatedData, model: dict[str, Any]) -> No
 
 
 @pytest.mark.usefixtures("tff")
-@pytest.mark.parametrize("kind", ["label", "tokens"])
-def test_an_lstm_computes_the_same_in_a_loop(
-    kind: TaskKind, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("kind", "length", "most_at_once"), [("label", 6, 9), ("tokens", 6, 3), ("tokens", 1, 9)]
+)
+def test_an_lstm_computes_what_keras_does(
+    kind: TaskKind,
+    length: int,
+    most_at_once: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shape, chosen = Shape((6,), 5, kind, input_dtype="int32"), models.parse(SMALL_LSTM)
-    unrolled = build(chosen, shape)
-    monkeypatch.setattr(lstm, "_MOST_UNROLLED", 11)  # two layers of six cells are one too many
-    looped = build(chosen, shape)
-    recurrent = [[one.unroll for one in model.layers[1:3]] for model in (unrolled, looped)]
-    assert recurrent == [[True, True], [False, False]]
-    looped.set_weights(unrolled.get_weights())
-    x = np.arange(24, dtype=np.int32).reshape(4, 6) % 5
-    np.testing.assert_allclose(unrolled(x), looped(x), rtol=0, atol=1e-6)
+    import tensorflow as tf
+
+    monkeypatch.setattr(lstm, "_MOST_AT_ONCE", most_at_once)  # one layer has 4 units, one 3
+    layers, by_position = tf.keras.layers, kind == "tokens"
+    tf.keras.utils.set_random_seed(3)
+    model: Any = build(models.parse(SMALL_LSTM), Shape((length,), 5, kind, input_dtype="int32"))
+    tf.keras.utils.set_random_seed(3)
+    of_keras: Any = tf.keras.Sequential(
+        [
+            layers.InputLayer((length,), dtype="int32"),
+            layers.Embedding(5, 2),
+            layers.LSTM(4, return_sequences=True),
+            layers.LSTM(3, return_sequences=by_position),
+            layers.Dense(5),
+        ]
+    )
+    for weight, other in zip(model.get_weights(), of_keras.get_weights()):
+        np.testing.assert_array_equal(weight, other)
+
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=w.shape) for w in model.get_weights()]
+    x = rng.integers(0, 5, (7, length)).astype(np.int32)
+    factors = rng.normal(size=(7, length, 5) if by_position else (7, 5))
+    results = []
+    for one in (model, of_keras):
+        one.set_weights(weights)
+        with tf.GradientTape() as tape:
+            outputs = one(x, training=True)
+            total = tf.reduce_sum(outputs * factors)
+        gradients = tape.gradient(total, one.trainable_variables)
+        results.append([outputs, *(tf.convert_to_tensor(g) for g in gradients)])
+    for of_model, other in zip(*results):
+        np.testing.assert_allclose(of_model, other, rtol=1e-5, atol=1e-5)
+
+    # It is saved and copied as a model of Keras's layers, and a copy has its own weights.
+    model.save(tmp_path / "model.keras")
+    copies = [tf.keras.models.load_model(tmp_path / "model.keras"), copy.deepcopy(model)]
+    if length == 1:  # others take seconds
+        model.save(tmp_path / "folder")
+        copies.append(tf.keras.models.load_model(tmp_path / "folder"))
+    model.set_weights([np.zeros_like(w) for w in weights])
+    for one in copies:
+        np.testing.assert_allclose(one(x), results[0][0], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow

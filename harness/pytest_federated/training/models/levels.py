@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from pytest_federated.data.datasets.rows import LEVELS
+from pytest_federated.training.models.plain import plain
 
 
 @lru_cache(maxsize=16)
@@ -17,7 +18,6 @@ def taking_levels(model: Any) -> Any:
     model, so that what is traced with it can be shared.
     """
     import tensorflow as tf
-    import tensorflow_federated as tff
 
     spec = OrderedDict(model.input_spec)
     spec["x"] = tf.TensorSpec(spec["x"].shape, tf.uint8)
@@ -26,23 +26,17 @@ def taking_levels(model: Any) -> Any:
         # TensorFlow makes a plain division a product with 1/255, which rounds otherwise.
         return tf.math.divide_no_nan(tf.cast(levels, tf.float32), tf.constant(LEVELS, tf.float32))
 
-    @tf.function(autograph=False)
     def predict(weights: Any, x: Any, training: bool = True) -> Any:
         if isinstance(x, tuple):  # with the key of a step, as in KerasAdapter
             levels, key = x
             return model.predict_on_batch(weights, (scaled(levels), key), training=training)
         return model.predict_on_batch(weights, scaled(x), training=training)
 
-    taking: Any = tff.learning.models.FunctionalModel(
-        initial_weights=model.initial_weights,
-        predict_on_batch_fn=predict,
-        loss_fn=model.loss,
-        metrics_fns=(
-            model.initialize_metrics_state,
-            model.update_metrics_state,
-            model.finalize_metrics,
-        ),
-        input_spec=spec,
+    metrics = (
+        model.initialize_metrics_state,
+        model.update_metrics_state,
+        model.finalize_metrics,
     )
+    taking = plain(model.initial_weights, predict, model.loss, metrics, spec)
     taking.draws = getattr(model, "draws", False)
     return taking

@@ -128,7 +128,7 @@ def functional_metrics(task: Task, are_logits: bool) -> tuple[Any, Any, Any]:
             num_examples=state["num_examples"],
         )
 
-    return tuple(tf.function(f) for f in (initialize, update, finalize))
+    return initialize, update, finalize
 
 
 def counts(task: Task, y: Any, predictions: Any, are_logits: bool) -> tuple[Any, Any]:

@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional, cast
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
 from pytest_federated.core.errors import warn_not_kept
 from pytest_federated.data.datasets.dataset import inputs_of
 from pytest_federated.tff.imports import silenced
-from pytest_federated.tff.internals import same_keras_seeds
+from pytest_federated.tff.internals import same_keras_seeds, traced_by_default
 from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter, shape_text
 from pytest_federated.training.models.initial_weights import load_keras
@@ -22,6 +22,7 @@ from pytest_federated.training.models.keras_checks import check_fit, check_rando
 from pytest_federated.training.models.losses import TASK_LOSS, LossSettings, losses_of
 from pytest_federated.training.models.model import Outputs, Shape
 from pytest_federated.training.models.output_kind import outputs_of
+from pytest_federated.training.models.plain import plain
 from pytest_federated.training.models.random_layers import drawing_from, layers_of, with_keys
 from pytest_federated.training.tasks.metrics import functional_metrics, keras_metrics
 
@@ -115,22 +116,37 @@ class KerasAdapter(ModelAdapter):
 
     @cached_property
     def _functional(self) -> tff.learning.models.FunctionalModel:
-        import tensorflow_federated as tff
-
-        model: Any = tff.learning.models.functional_model_from_keras(
-            cast("Any", self._new_packable),
-            loss_fn=self.losses.training,
-            input_spec=self.shape.spec(),
-        )
-        functional: Any = tff.learning.models.FunctionalModel(
-            initial_weights=model.initial_weights,
-            predict_on_batch_fn=model.predict_on_batch,
-            loss_fn=model.loss,
-            metrics_fns=functional_metrics(self.shape.task, self.gives_logits),
-            input_spec=self.shape.spec(),
+        weights = self.template_weights
+        functional = plain(
+            # Only their shapes matter: each training sets those that its seed gives.
+            tuple(
+                tuple(np.zeros(w.shape, w.dtype.as_numpy_dtype) for w in group)
+                for group in (weights.trainable, weights.non_trainable)
+            ),
+            self._predict,
+            lambda output, label, _=None: self.losses.training(y_true=label, y_pred=output),
+            functional_metrics(self.shape.task, self.gives_logits),
+            self.shape.spec(),
         )
         functional.draws = self.draws  # then it takes the key of a step besides its examples
         return functional
+
+    def _predict(self, weights: Any, x: Any, training: bool = True) -> Any:
+        """Returns a new model's outputs, in a graph, where these tensors are its weights.
+
+        As `tff.learning.models.functional_model_from_keras` does it, which traces it three times as
+        a function in a function.
+        """
+        import tensorflow as tf
+
+        trainable, fixed = (iter(group) for group in weights)
+
+        def tensor(_: Any, **settings: Any) -> Any:
+            return next(trainable if settings.get("trainable", True) else fixed)
+
+        # Keras converts the layers that need it.
+        with traced_by_default(), tf.variable_creator_scope(tensor):
+            return self._new_packable()(x, training)
 
     def _new_packable(self) -> _Packable:
         """Returns a new model whose weights are created as trainable only if they stay so.
@@ -139,9 +155,6 @@ class KerasAdapter(ModelAdapter):
         """
         import tensorflow as tf
 
-        if tf.executing_eagerly():  # only for the weights; Keras creates more variables here
-            with same_keras_seeds():
-                return _Packable(self.build())
         are_trained = iter(self._recorded[1])
         graph = tf.compat.v1.get_default_graph()
         count = len(graph.get_operations()) if graph.building_function else 0
