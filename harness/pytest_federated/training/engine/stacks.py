@@ -362,8 +362,8 @@ def train_stack(
 
     Returns:
         The weighted sum of the clients' changes (start less end, as TFF has it) or, with
-        `keeps_rows`, each change that is finite, float32 (clients, parameters), with the weights
-        and factors of these clients, float32 (clients,); the sum of the clients' weights (float32);
+        `keeps_rows`, each change, float32 (clients, parameters), zeros where it is not finite, with
+        the clients' weights and factors, float32 (clients,); the sum of their weights (float32);
         their metrics summed over examples; the sums; and what they keep.
     """
     import tensorflow as tf
@@ -390,11 +390,10 @@ def train_stack(
             return some + if_finite(more)
 
         if keeps_rows:
-            rows, row_weights, are_finite = total
+            rows, row_weights = total
             total = (
                 rows.write(at, if_finite(factor * flat(sent.change))),
-                row_weights.write(at, sent.weight),
-                are_finite.write(at, is_finite),
+                row_weights.write(at, if_finite(sent.weight)),
             )
         else:
             # In one operation: a choice between two tensors of a weight's size takes longer.
@@ -415,8 +414,7 @@ def train_stack(
     no_change: Any = tuple(tf.zeros_like(w) for w in shared)
     count = tf.size(sizes)
     if keeps_rows:
-        kinds = tf.float32, tf.float32, tf.bool
-        no_change = tuple(tf.TensorArray(one, count) for one in kinds)
+        no_change = tuple(tf.TensorArray(tf.float32, count) for _ in range(2))
     no_kept = tuple(tf.TensorArray(k.dtype, count, element_shape=k.shape[1:]) for k in kept)
     _, total, total_weight, metrics, sums, all_kept = loop(
         lambda at, *_: at < count,
@@ -427,9 +425,7 @@ def train_stack(
         ),
     )
     if keeps_rows:
-        rows, row_weights, are_finite = (one.stack() for one in total)
+        rows, row_weights = (one.stack() for one in total)
         parameters = sum(int(np.prod(w.shape)) for w in shared)
-        rows = tf.ensure_shape(rows, (None, parameters))
-        columns = rows, row_weights, stack["factors"]
-        total = tuple(tf.boolean_mask(one, are_finite) for one in columns)
+        total = tf.ensure_shape(rows, (None, parameters)), row_weights, stack["factors"]
     return total, total_weight, metrics, list(sums), [values.stack() for values in all_kept]
