@@ -20,6 +20,7 @@ from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.training.aggregators.aggregator import combine_of
 from pytest_federated.training.engine.process import Process, joined, packed_process
 from pytest_federated.training.engine.stacks import (
     PackedClient,
@@ -111,6 +112,10 @@ def packed_algorithm(
         return tff.learning.templates.LearningAlgorithmState(
             weights, (), factor, (), optimizer_state
         )
+
+    if weighting == "examples" and aggregator is not None and combine_of(aggregator) is None:
+        # As TFF's own client work weighs: sums of fixed-point numbers depend on the scale.
+        weighting = "examples_of_all_epochs"
 
     def training(received_type: Any, keeps_rows: bool) -> tff.Computation:
         return stack_training(
@@ -207,6 +212,7 @@ def _trained(
                 change = tuple(a - b for a, b in zip(start, trained))
             weight = {
                 "examples": processed / epochs,
+                "examples_of_all_epochs": processed,
                 "examples_held": client.held,
                 "uniform": tf.constant(1.0),
                 "num_batches": tf.cast(client.steps, tf.float32),
