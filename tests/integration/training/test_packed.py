@@ -310,7 +310,7 @@ def test_an_aggregator_gets_changes_in_the_order_of_the_cohort() -> None:
 
     class Aggregate:
         changes = SimpleNamespace(member=[SimpleNamespace(shape=s) for s in ((2, 1), (), (0,))])
-        type_signature = SimpleNamespace(parameter=[None, changes])
+        type_signature = SimpleNamespace(parameter=[None, None, changes])
 
         def __call__(self, *arguments: Any) -> str:
             given[:] = arguments
@@ -321,7 +321,7 @@ def test_an_aggregator_gets_changes_in_the_order_of_the_cohort() -> None:
 
     process = Process(Any, train, Aggregate())  # type: ignore[arg-type]
     assert process.round("before", cohort, work, []) == ("after", "metrics", ())
-    state, changes, weights, sums = given
+    state, sums, changes, weights = given
     assert (state, weights, sums) == ("before", sorted(order), "sums")
     for at, (column, number, nothing) in enumerate(changes):
         np.testing.assert_array_equal(column, [[at], [at]])

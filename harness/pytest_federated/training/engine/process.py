@@ -43,7 +43,7 @@ class Process:
         next: (state, what each placement is given) -> state, metrics, and what clients keep, if
             they do. With `aggregate` it gives, in place of the state, each client's change as a
             row, the clients' weights, and the sums of what they send besides.
-        aggregate: (state, each client's change, its weight, these sums) -> state; None where a
+        aggregate: (state, these sums, each client's change, its weight) -> state; None where a
             round is one call.
 
     """
@@ -75,9 +75,9 @@ class Process:
             # In the order in which TFF's own client work would give them.
             order = np.argsort([at for stack in stacks_of(cohort.rows, work) for at in stack])
             given_type: Any = self.aggregate.type_signature.parameter
-            shapes = [one.shape for one in given_type[1].member]
+            shapes = [one.shape for one in given_type[2].member]
             changes = [split(rows[at], shapes) for at in order]
-            after = self.aggregate(state, changes, [weights[at] for at in order], sums)
+            after = self.aggregate(state, sums, changes, [weights[at] for at in order])
         return after, metrics, kept[0] if kept else ()
 
     def get_model_weights(self, state: Any) -> tff.learning.models.ModelWeights:
@@ -222,11 +222,13 @@ def packed_process(
 
     @tff.federated_computation(
         tff.FederatedType(state_type, tff.SERVER),
-        tff.FederatedType(value_type, tff.CLIENTS),
-        tff.FederatedType(weight_type, tff.CLIENTS),
         tff.FederatedType(sums_type, tff.SERVER),
+        tff.FederatedType(value_type, tff.CLIENTS),
+        # The last has to be at the clients: where TFF divides an argument among workers, it counts
+        # by the last part, and would give each the same clients (TFF 0.87).
+        tff.FederatedType(weight_type, tff.CLIENTS),
     )
-    def aggregate(state: Any, changes: Any, weights: Any, sums: Any) -> Any:
+    def aggregate(state: Any, sums: Any, changes: Any, weights: Any) -> Any:
         done = by_tff.next(state.aggregator, changes, weights)
         return tff.federated_map(step_after, (state, done.state, done.result, sums))
 
