@@ -254,10 +254,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Fails a test without the marker `tff` during which TensorFlow was imported."""
-    sys.modules.update(_hidden)  # fixtures of the file may need it
-    _hidden.clear()
+    is_wrong = item.nodeid in _imports_of_tensorflow  # fixtures of the file may still need it
+    sys.modules.update(_hidden)
     yield
-    if item.nodeid in _imports_of_tensorflow:
+    sys.modules.update(_hidden)  # pytester has put back what was there before its test
+    _hidden.clear()
+    if is_wrong:
         pytest.fail(
             "TensorFlow was imported, and the test has no marker tff: use the fixture tff, worker, "
             "running or tff_programs, which sets it",
