@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.abc
 import importlib.util
 import itertools
 import os
@@ -196,7 +197,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
-class _Imported:
+class _Imported(importlib.abc.Loader):
     """Loads a module that is imported already, but hidden."""
 
     def __init__(self, module: ModuleType) -> None:
