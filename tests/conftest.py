@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.abc
 import importlib.util
 import itertools
 import os
@@ -196,7 +197,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
-class _Imported:
+class _Imported(importlib.abc.Loader):
     """Loads a module that is imported already, but hidden."""
 
     def __init__(self, module: ModuleType) -> None:
@@ -254,10 +255,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """Fails a test without the marker `tff` during which TensorFlow was imported."""
-    sys.modules.update(_hidden)  # fixtures of the file may need it
-    _hidden.clear()
+    is_wrong = item.nodeid in _imports_of_tensorflow  # fixtures of the file may still need it
+    sys.modules.update(_hidden)
     yield
-    if item.nodeid in _imports_of_tensorflow:
+    sys.modules.update(_hidden)  # pytester has put back what was there before its test
+    _hidden.clear()
+    if is_wrong:
         pytest.fail(
             "TensorFlow was imported, and the test has no marker tff: use the fixture tff, worker, "
             "running or tff_programs, which sets it",

@@ -91,6 +91,8 @@ def test_the_schema_has_the_entries_of_every_concept() -> None:
         "{training: {algorithm: local_only, eval_clients_every: 1}, data: {holdout: global}}",
         "{training: {algorithm: scaffold}, clients: {attacks: {kind: label_flip, share: 0.2}}}",
         "{training: {algorithm: fedsgd}, clients: {attacks: {kind: sign_flip, share: 0.2}}}",
+        "{training: {algorithm: fedsgd, aggregator: secure}, "
+        "clients: {attacks: {kind: sign_flip, share: 0.2}}}",
         "training: {algorithm: fedavg, eval_clients_every: 1}",
         "expect: {accuracy: {at_least: 0.5, at_most: null}}",
         "tags: [größe, a1]",
@@ -170,7 +172,6 @@ def test_a_document_may_be_incomplete(text: str) -> None:
         "data: {dataset: digits, holdout: global}}",
         "{training: {algorithm: scaffold}, clients: {attacks: {kind: alie, share: 0.2}}}",
         "{training: {algorithm: fedsgd, execution: standard}, clients: {attacks: sign_flip}}",
-        "{training: {algorithm: fedsgd, aggregator: secure}, clients: {attacks: sign_flip}}",
         "clients: {split: natural, size: linear}",
         "clients: {sampling: {kind: fixed, cohorts: [[0]]}, per_round: 3}",
         "clients: {sampling: {kind: fixed, cohorts: [[0]]}, unseen: 0.5}",

@@ -353,11 +353,9 @@ def _relations_of_attacks() -> Iterator[_Relation]:
     """Yields that updates cannot be changed where an algorithm, or its execution, fixes them."""
     changing = [n for n in attacks.names() if attacks[n].spec.changes_updates]
     honest = _keeping("clients.attacks", {"not": _one_of(attacks, changing)})
-    unpacked = [n for n in aggregators.names() if not aggregators[n].spec.packs]
     for fixed, *conditions in (
         (True,),
         ("standard", (("training", "execution"), {"const": "standard"})),
-        ("standard", (("training", "aggregator"), _one_of(aggregators, unpacked))),
     ):
         names = [n for n in algorithms.names() if algorithms[n].spec.fixes_updates == fixed]
         algorithm = (("training", "algorithm"), _one_of(algorithms, names))

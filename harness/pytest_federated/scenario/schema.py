@@ -35,7 +35,6 @@ from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.scenario.orders import orders_in
 from pytest_federated.scenario.tune import Tune
-from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms, no_change
 from pytest_federated.training.models.losses import unfit_class_weights, unfit_loss
 from pytest_federated.training.models.model import models
@@ -219,9 +218,7 @@ class Scenario(Section):
         chosen, training = self.clients.attacks, self.training
         if chosen is None or not attacks.entry(chosen).spec.changes_updates:
             return self
-        packs = aggregators.entry(training.aggregator).spec.packs
-        is_standard = training.execution == "standard" or not packs
-        if reason := no_change(training.algorithm, is_standard):
+        if reason := no_change(training.algorithm, training.execution == "standard"):
             allowed = [n for n in attacks.names() if not attacks[n].spec.changes_updates]
             raise problem(
                 "clients.attacks",

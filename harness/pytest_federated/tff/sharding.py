@@ -87,10 +87,11 @@ def divided_context(tff: Any, workers: Pool) -> Any:
     return Context()
 
 
-def undividable(computation: Any) -> Optional[str]:
-    """Returns why a TFF computation cannot be divided among several workers, or None."""
+def undividable(*computations: Any) -> Optional[str]:
+    """Returns why one of these TFF computations cannot be divided among workers, or None."""
     try:
-        _form(computation)
+        for computation in computations:
+            _form(computation)
     except RuntimeUnavailable as error:
         return str(error)
     return None

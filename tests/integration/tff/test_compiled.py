@@ -169,7 +169,7 @@ def forget_what_was_built() -> None:
     "training",
     [
         {"execution": "packed"},
-        {"aggregator": "clipping"},  # standard
+        {"execution": "standard", "aggregator": "clipping"},
     ],
     ids=str,
 )

@@ -83,7 +83,7 @@ def test_algorithms_can_be_divided_as_documented(
         Training.model_validate({"rounds": 3, "execution": execution, **training_with(name)}),
         federation([5, 5], 0),
     )
-    assert (undividable(trainer.algorithm.computation) is None) == (promise == "yes")
+    assert (undividable(*trainer.algorithm.computations) is None) == (promise == "yes")
     if promise == "yes":
         divided = train(lasting[:2], execution, **training_with(name))
         assert_close(divided, local(execution, name))
@@ -113,7 +113,7 @@ def test_aggregators_can_be_divided_as_documented(lasting: list[Served], name: s
         federation([5, 5], 0),
         13,
     )
-    assert (undividable(trainer.algorithm.computation) is None) == (promise == "yes")
+    assert (undividable(*trainer.algorithm.computations) is None) == (promise == "yes")
     if promise == "yes":
         cohorts = {"kind": "fixed", "cohorts": [list(range(13)), []]}
         participation = Participation(sampling=samplers.parse(cohorts))

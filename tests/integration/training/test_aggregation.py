@@ -159,7 +159,8 @@ def test_three_rounds_agree_with_numpy(data: FederatedData, name: str) -> None:
     # Makes some changes longer than 1, where `robust` begins to clip.
     rate = 1.0 if name == "robust" else RATE
     client, train = {"kind": "sgd", "learning_rate": rate}, sgd(data, rate=lambda number: rate)
-    ours = measure(data, aggregator={"kind": name, **keys}, client_optimizer=client)
+    chosen = {"kind": name, **keys}
+    ours = measure(data, aggregator=chosen, client_optimizer=client, execution="packed")
     # These use fixed-point numbers, with coarser steps.
     atol = {"secure": 1e-5, "distributed_dp": 1e-5, "geometric_median": 2e-5}.get(name, 2e-6)
     assert_close(ours, by_definition(data, train, combine()), atol=atol)

@@ -32,6 +32,7 @@ from pytest_federated.training.schema import Training
 
 CLIENTS = 9
 COHORT = 7
+EXECUTIONS = ["standard", "packed"]
 Craft = Callable[[np.ndarray, int], np.ndarray]  # honest changes, attackers: what these send
 
 
@@ -98,6 +99,16 @@ def measured(data: FederatedData, participation: Participation, **training: Any)
     ]
 
 
+def clipped_mean(rows: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return by_examples(rows * np.minimum(1, 0.3 / norms), sizes)
+
+
+AGGREGATORS: dict[str, tuple[Any, Any]] = {
+    "mean": ("mean", by_examples),
+    "median": ("median", median),
+    "clipping": ({"kind": "clipping", "norm": 0.3}, clipped_mean),
+}
 CRAFTS: dict[str, tuple[dict[str, Any], Craft]] = {
     "alie": ({"kind": "alie"}, alie),
     "alie of a given z": ({"kind": "alie", "z": 1.5}, lambda rows, m: alie(rows, m, 1.5)),
@@ -106,22 +117,28 @@ CRAFTS: dict[str, tuple[dict[str, Any], Craft]] = {
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("execution", ["standard", "packed"])
-@pytest.mark.parametrize("aggregator", ["mean", "median"])
+@pytest.mark.parametrize(
+    ("name", "execution"),
+    [
+        *((name, execution) for name in ("mean", "median") for execution in EXECUTIONS),
+        pytest.param("clipping", "standard", marks=pytest.mark.slow),
+        ("clipping", "packed"),
+    ],
+)
 @pytest.mark.parametrize(("keys", "craft"), CRAFTS.values(), ids=list(CRAFTS))
 def test_attackers_send_what_they_craft_from_the_honest_updates(
-    data: FederatedData, keys: dict[str, Any], craft: Craft, aggregator: str, execution: str
+    data: FederatedData, keys: dict[str, Any], craft: Craft, name: str, execution: str
 ) -> None:
     participation = Participation(attacks=attacks.parse({**keys, "share": 1 / 3}))
+    aggregator, aggregate = AGGREGATORS[name]
     ours = measured(data, participation, aggregator=aggregator, execution=execution)
-    aggregate = by_examples if aggregator == "mean" else median
     assert_close(ours, crafted(data, participation, craft, aggregate))
     honest = measured(data, Participation(), aggregator=aggregator, execution=execution)
     assert_far(ours, honest)
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("execution", ["standard", "packed"])
+@pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("kind", [{"kind": "alie"}, {"kind": "ipm", "epsilon": 1.0}])
 def test_attackers_without_anyone_to_know_send_nothing(
     data: FederatedData, kind: dict[str, Any], execution: str
@@ -132,14 +149,17 @@ def test_attackers_without_anyone_to_know_send_nothing(
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("execution", ["standard", "packed"])
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize(
+    "aggregator", ["mean", pytest.param({"kind": "clipping", "norm": 0.3}, marks=pytest.mark.slow)]
+)
 def test_an_attacker_whose_training_diverges_is_left_out(
-    data: FederatedData, execution: str
+    data: FederatedData, execution: str, aggregator: Any
 ) -> None:
     participation = Participation(attacks=attacks.parse({"kind": "alie", "share": 1 / 3}))
     lost = int(np.flatnonzero(attackers(participation.attacks, CLIENTS, SEED))[0])  # type: ignore[arg-type]
     data.train.x[data.clients[lost]] = np.inf
-    for weights in measured(data, participation, execution=execution):
+    for weights in measured(data, participation, execution=execution, aggregator=aggregator):
         assert all(np.isfinite(w).all() for w in weights)
 
 
@@ -166,7 +186,7 @@ def test_several_workers_divide_a_crafted_round_only_if_it_is_packed(data: Feder
     def reason(execution: Any) -> Any:
         training = Training(rounds=1, execution=execution)
         trainer = trainer_for(MODEL, training, data, COHORT, chosen)
-        return undividable(trainer.algorithm.computation)
+        return undividable(*trainer.algorithm.computations)
 
     assert reason("packed") is None
     assert "one of its aggregations needs the result of another" in reason("standard")

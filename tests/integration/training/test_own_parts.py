@@ -30,6 +30,14 @@ def uniform():
     return tff.aggregators.UnweightedMeanFactory()
 
 
+def not_floats():
+    class Refusing(tff.aggregators.WeightedAggregationFactory):
+        def create(self, value_type, weight_type):
+            raise TypeError(f"takes {len(value_type)} tensors of integers only")
+
+    return Refusing()
+
+
 def falling(*, rate):
     def after(done):
         return rate / tf.cast(done + 1, tf.float32)
@@ -165,6 +173,16 @@ def test_an_optimizer_that_tff_cannot_train_with_is_named(
         measure(data, **{side: of("crashing"), "execution": execution})
 
 
+@pytest.mark.parametrize("execution", ["auto", "packed"])
+def test_a_factory_that_takes_no_changes_is_named(data: FederatedData, execution: str) -> None:
+    said = {
+        "auto": "training.aggregator: TFF cannot train with it by fedavg: TypeError: takes 4 tenso",
+        "packed": "packed is not possible: TFF cannot pack clients with this aggregator: TypeErro",
+    }
+    with pytest.raises(ModelError, match=said[execution]):
+        measure(data, aggregator=of("not_floats"), execution=execution)
+
+
 def test_such_an_optimizer_may_be_mimes(data: FederatedData) -> None:
     """Whose server takes steps of the client optimizer, too."""
     keys: dict[str, Any] = {"algorithm": "mime", "execution": "standard"}
@@ -187,7 +205,7 @@ def test_an_optimizer_without_a_rate_cannot_have_a_schedule(data: FederatedData)
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("broken", r"tff.*: fed_parts:broken raised KeyError: 'no' \(line 62 of .*fed_parts\.py"),
+        ("broken", r"tff.*: fed_parts:broken raised KeyError: 'no' \(line 70 of .*fed_parts\.py"),
         ("nothing", r"tff.*: fed_parts:nothing gave NoneType, not a.* tff\."),
         ("other", r"tff.*: the module 'fed_parts' has no function 'other'"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from example_data import federation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_federated.clients.attacks.attack import attacks
+from pytest_federated.clients.cohort import LocalWork
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
@@ -22,7 +24,8 @@ from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.context import runtime, shutdown
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.engine.packed import stack_training
-from pytest_federated.training.engine.stacks import deal, loop
+from pytest_federated.training.engine.process import Process
+from pytest_federated.training.engine.stacks import deal, loop, stacks_of
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.levels import taking_levels
 from pytest_federated.training.models.model import models
@@ -228,8 +231,20 @@ def test_what_server_and_clients_keep_is_the_same_in_both(algorithm: dict[str, A
         ({"kind": "cnn_dropout"}, {"algorithm": {"kind": "fedper", "head_epochs": 1}}),
         ({"kind": "mlp"}, {"algorithm": "scaffold", "aggregator": "median"}),
         ({"kind": "mlp"}, {"algorithm": "fednova", "client_optimizer": STABLE_MOMENTUM}),
+        (
+            {"kind": "mlp"},
+            {"algorithm": "scaffold", "aggregator": {"kind": "clipping", "norm": 0.2}},
+        ),
+        pytest.param(
+            {"kind": "mlp"},
+            {"algorithm": "fednova", "aggregator": "robust"},
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["random layers", "random layers in two parts", "aggregator", "momentum"],
+    ids=[
+        *("random layers", "random layers in two parts", "aggregator", "momentum"),
+        *("aggregator of TFF's", "adaptive aggregator of TFF's"),
+    ],
 )
 def test_stateful_algorithms_are_the_same_in_both(
     model: dict[str, Any], more: dict[str, Any]
@@ -320,17 +335,87 @@ def test_reconstructed_layers_are_the_same_in_both(
 
 
 @pytest.mark.usefixtures("running")
-def test_both_leave_out_a_client_that_is_not_finite() -> None:
+@pytest.mark.parametrize("aggregator", ["mean", {"kind": "clipping", "initial": 0.1}])
+def test_both_leave_out_a_client_that_is_not_finite(aggregator: Any) -> None:
+    """Of the norms that clipping adapts to it counts as 0, as TFF has it."""
     data = federation([10, 10, 10], 0)
     data.train.x[data.clients[1]] = np.inf
     (standard, a), (packed, b) = (
-        weights(data, execution, {"kind": "mlp", "hidden": [5]}, 3, rounds=1)
+        weights(data, execution, {"kind": "mlp", "hidden": [5]}, 3, aggregator=aggregator)
         for execution in ("standard", "packed")
     )
     assert a.examples == b.examples == 20
     for one, other in zip(standard, packed):
         assert np.isfinite(one).all()
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    "aggregator",
+    [
+        {"kind": "dp", "noise_multiplier": 0.5, "clip": 0.1},
+        pytest.param(
+            {"kind": "dp_ftrl", "noise_multiplier": 0.5, "clip": 0.1}, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_noise_is_the_same_in_both(aggregator: Any) -> None:
+    """Also of a round without clients, the second of three."""
+    data = federation([7, 12, 4], 0)
+    cohorts = samplers.parse({"kind": "fixed", "cohorts": [[0, 1, 2], []]})
+    keys: dict[str, Any] = {"rounds": 3, "aggregator": aggregator}
+    model = {"kind": "mlp", "hidden": [5]}
+    (standard, _), (packed, _) = (
+        weights_with(Participation(sampling=cohorts), data, execution, model, 3, **keys)
+        for execution in ("standard", "packed")
+    )
+    for one, other in zip(standard, packed):
+        np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
+
+
+def test_an_aggregator_gets_changes_in_the_order_of_the_cohort() -> None:
+    work, given = LocalWork(2, 1), []
+    data = federation([3, 9, 1, 5, *[2] * 20], 0)
+    cohort: Any = SimpleNamespace(rows=[data.examples(c) for c in range(24)])
+    order = [at for stack in stacks_of(cohort.rows, work) for at in stack]
+    assert order != sorted(order)
+    rows = np.array([[at, at, at + 0.5] for at in order], np.float32)
+
+    class Aggregate:
+        changes = SimpleNamespace(member=[SimpleNamespace(shape=s) for s in ((2, 1), (), (0,))])
+        type_signature = SimpleNamespace(parameter=[None, None, changes])
+
+        def __call__(self, *arguments: Any) -> str:
+            given[:] = arguments
+            return "after"
+
+    def train(state: Any, stacks: Any) -> Any:
+        return (rows, np.array(order), "sums"), "metrics"
+
+    process = Process(Any, train, Aggregate())  # type: ignore[arg-type]
+    assert process.round("before", cohort, work, []) == ("after", "metrics", ())
+    state, sums, changes, weights = given
+    assert (state, weights, sums) == ("before", sorted(order), "sums")
+    for at, (column, number, nothing) in enumerate(changes):
+        np.testing.assert_array_equal(column, [[at], [at]])
+        assert number == at + 0.5 and nothing.shape == (0,)
+
+
+@pytest.mark.usefixtures("tff")
+def test_changes_that_fit_into_no_message_are_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_federated.training.engine.build._MAX_ROWS_BYTES", 10_000)
+    data, model = federation([6] * 30, 0), models.parse({"kind": "mlp", "hidden": [5]})
+
+    def execution(cohort: int, **training: Any) -> str:
+        settings = Training.model_validate({"rounds": 1, **training})
+        return str(trainer_for(model, settings, data, cohort).execution)
+
+    assert execution(30) == execution(20, aggregator="zeroing") == "packed"
+    reason = "the changes of 30 clients have 0 MB, above the 0 MB that an aggregator of TFF's gets"
+    assert execution(30, aggregator="zeroing").startswith(f"standard ({reason}")
+    with pytest.raises(ModelError, match=f"packed is not possible: {reason}"):
+        execution(30, aggregator="zeroing", execution="packed")
 
 
 @pytest.mark.usefixtures("running")
@@ -368,19 +453,27 @@ def test_stragglers_and_dropouts_are_the_same_in_both(algorithm: str) -> None:
         {"kind": "trimmed_mean", "trim": 0.3},
         {"kind": "multi_krum", "attackers": 1},
         "geometric_median",
+        {"kind": "clipping", "initial": 0.3},
+        pytest.param({"kind": "zeroing", "norm": 0.3}, marks=pytest.mark.slow),
+        pytest.param("robust", marks=pytest.mark.slow),
+        # Depends on how large the weights are.
+        {"kind": "secure", "zeroing": False, "clipping": False},
+        pytest.param({"kind": "compression", "bits": 16, "threshold": 9}, marks=pytest.mark.slow),
+        pytest.param({"kind": "dp", "noise_multiplier": 0.5, "clip": 0.1}, marks=pytest.mark.slow),
     ],
 )
 def test_aggregators_and_attacks_are_the_same_in_both(aggregator: Any) -> None:
     attack = Participation(attacks=attacks.parse({"kind": "boost", "share": 0.3, "factor": 4.0}))
     data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0)
-    model, settings = {"kind": "mlp", "hidden": [5]}, {"aggregator": aggregator}
+    model: dict[str, Any] = {"kind": "mlp", "hidden": [5]}
+    settings: dict[str, Any] = {"aggregator": aggregator, "local_epochs": 2, "batch_size": 8}
     (standard, a), (packed, b) = (
         weights_with(attack, data, execution, model, 8, **settings)
         for execution in ("standard", "packed")
     )
     for one, other in zip(standard, packed):
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
-    assert a.attackers == b.attackers == 2 and a.examples == b.examples == a.held_examples
+    assert a.attackers == b.attackers == 2 and a.examples == b.examples == 2 * a.held_examples
     assert b.train_loss == pytest.approx(a.train_loss, abs=1e-4)
     honest, _ = weights(data, "packed", model, 8, **settings)
     assert max(np.abs(one - other).max() for one, other in zip(packed, honest)) > 1e-3

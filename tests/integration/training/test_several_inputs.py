@@ -193,7 +193,7 @@ def test_aggregators_take_several_inputs() -> None:
         np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
     private = {"kind": "dp", "noise_multiplier": 0.1}
     execution, first, last = weights_after(federation(), own("build"), aggregator=private)
-    assert execution == "standard (the aggregator dp needs each client's own change)"
+    assert execution == "packed"
     assert np.abs(first[0] - last[0]).max() > 1e-3
 
 

@@ -20,7 +20,6 @@ class AggregatorSpec(Spec):
     """The traits of an aggregator.
 
     Attributes:
-        packs: it works on packed clients.
         unweighted: every client counts the same, whatever the algorithm's weighting.
         by_clients: it depends on the expected number of clients of a round.
         private: None for one without differential privacy. Otherwise its keys noise_multiplier and
@@ -31,7 +30,6 @@ class AggregatorSpec(Spec):
 
     """
 
-    packs: bool = False
     unweighted: bool = False
     by_clients: bool = False
     private: Optional[str] = None
@@ -94,7 +92,7 @@ def stacked(combine: Combine) -> Any:
 
     class Stacked(tff.aggregators.WeightedAggregationFactory):
         def __init__(self) -> None:
-            self.combine = combine
+            self.combine_rows = combine
 
         def create(self, value_type: Any, weight_type: Any) -> Any:
             @tff.tensorflow.computation(value_type, weight_type)
@@ -128,6 +126,11 @@ def stacked(combine: Combine) -> Any:
             return tff.templates.AggregationProcess(initialize, next_round)
 
     return Stacked()
+
+
+def combine_of(factory: Any) -> Optional[Combine]:
+    """Returns what a factory that is `stacked` combines all changes by; None for any other."""
+    return getattr(factory, "combine_rows", None)
 
 
 def gathered(rows: Any, then: Any) -> Any:

@@ -12,7 +12,7 @@ from pytest_federated.training.aggregators.aggregator import aggregators, stacke
 _LEAST_DISTANCE = 1e-6
 
 
-@aggregators("geometric_median", packs=True, unweighted=True)
+@aggregators("geometric_median", unweighted=True)
 def geometric_median(
     clients: int,
     *,

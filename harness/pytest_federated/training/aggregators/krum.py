@@ -13,7 +13,7 @@ Attackers = Annotated[
 ]
 
 
-@aggregators("krum", packs=True, unweighted=True, by_clients=True, example={"attackers": 2})
+@aggregators("krum", unweighted=True, by_clients=True, example={"attackers": 2})
 def krum(clients: int, *, attackers: Attackers) -> Any:
     """The one change whose nearest others are closest to it.
 
@@ -31,7 +31,7 @@ def krum(clients: int, *, attackers: Attackers) -> Any:
     return stacked(lambda changes: _nearest(changes, attackers, 1)[0])
 
 
-@aggregators("multi_krum", packs=True, unweighted=True, by_clients=True, example={"attackers": 2})
+@aggregators("multi_krum", unweighted=True, by_clients=True, example={"attackers": 2})
 def multi_krum(
     clients: int,
     *,

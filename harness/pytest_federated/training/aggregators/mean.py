@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_federated.training.aggregators.aggregator import aggregators
 
 
-@aggregators("mean", packs=True)
+@aggregators("mean")
 def mean(clients: int) -> None:
     """The mean, weighted as the algorithm says (`tff.aggregators.MeanFactory`).
 

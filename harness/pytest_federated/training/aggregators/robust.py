@@ -12,7 +12,7 @@ from pytest_federated.training.aggregators.aggregator import aggregators, stacke
 _ROUNDING = 1e-9  # added before rounding down, as 0.29 * 100 is 28.999999999999996
 
 
-@aggregators("median", packs=True, unweighted=True)
+@aggregators("median", unweighted=True)
 def median(clients: int) -> Any:
     """The median of each coordinate; with an even number of clients, the mean of the middle two.
 
@@ -32,7 +32,7 @@ def median(clients: int) -> Any:
     return stacked(middle)
 
 
-@aggregators("trimmed_mean", packs=True, unweighted=True, by_clients=True)
+@aggregators("trimmed_mean", unweighted=True, by_clients=True)
 def trimmed_mean(
     clients: int,
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, Union
 
@@ -37,12 +37,16 @@ class Algorithm(abc.ABC):
     random state: what it draws comes from the generators that it is given.
 
     Attributes:
-        computation: the TFF computation of a round, which says whether rounds can be divided over
-            several workers.
+        computation: the TFF computation of a round.
 
     """
 
     computation: Any
+
+    @property
+    def computations(self) -> Sequence[Any]:
+        """The TFF computations of a round, which say whether it can be divided over workers."""
+        return (self.computation,)
 
     @abc.abstractmethod
     def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:

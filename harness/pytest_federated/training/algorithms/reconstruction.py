@@ -140,7 +140,8 @@ class PackedReconstruction(Reconstruction, StatefulAlgorithm):
         import tensorflow as tf
 
         tff: Any = import_tff()
-        weights_type = self._initialize.type_signature.result.member.global_model_weights
+        state_at_server: Any = self._process.initialize.type_signature.result
+        weights_type = state_at_server.member.global_model_weights
 
         @tff.tensorflow.computation(weights_type, stacks.stack_type(self.inputs.model))
         def reconstruct(weights: Any, stack: Any) -> Any:

@@ -16,7 +16,7 @@ from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import Algorithm, AlgorithmInputs
 from pytest_federated.training.algorithms.local_steps import new_weights, types_of
 from pytest_federated.training.engine import stacks
-from pytest_federated.training.engine.packed import aggregate, joined, separated, summed
+from pytest_federated.training.engine.process import Process, joined, packed_process
 from pytest_federated.training.engine.stacks import PackedClient, Sent
 from pytest_federated.training.engine.standard import arguments
 from pytest_federated.training.optimizers import rates
@@ -67,11 +67,11 @@ class StatefulAlgorithm(Algorithm):
 
         kept_type = before_of_client.type_signature.result
         build = self._packed if inputs.packed else partial(self._standard, finalizers)
-        self._initialize, self.computation = build(initial_weights, before, kept_type)
+        self._process: Process = build(initial_weights, before, kept_type)
+        self.computation = self._process.next
+        state_at_server: Any = self._process.initialize.type_signature.result
 
-        @tff.tensorflow.computation(
-            self._initialize.type_signature.result.member, self.types.weights
-        )
+        @tff.tensorflow.computation(state_at_server.member, self.types.weights)
         def set_weights(state: Any, weights: Any) -> Any:
             return tff.learning.templates.LearningAlgorithmState(
                 self.shared(weights),
@@ -83,10 +83,14 @@ class StatefulAlgorithm(Algorithm):
 
         self._set_weights, self._kept = set_weights, before_of_client
 
+    @property
+    def computations(self) -> Sequence[Any]:
+        return self._process.computations
+
     def _standard(
         self, finalizers: Any, initial_weights: Any, before: Any, kept_type: Any
-    ) -> tuple[Any, Any]:
-        """Returns the computations that initialize the server, and that do a round."""
+    ) -> Process:
+        """Returns the process on clients that each have a placement."""
         import tensorflow as tf
 
         tff: Any = import_tff()
@@ -166,93 +170,69 @@ class StatefulAlgorithm(Algorithm):
             measured = tff.federated_zip(OrderedDict(train=train))
             return _results(tff.federated_zip(state), measured, new)
 
-        return initialize, next_round
+        return Process(initialize, next_round)
 
-    def _packed(self, initial_weights: Any, before: Any, kept_type: Any) -> tuple[Any, Any]:
-        """Returns the same for packed clients: one map over them, one sum, one step of the server.
-
-        As `engine.packed.packed_algorithm` has it.
-        """
+    def _packed(self, initial_weights: Any, before: Any, kept_type: Any) -> Process:
+        """Returns the process on packed clients."""
         import tensorflow as tf
 
         tff: Any = import_tff()
         model: Any = self.inputs.model
-        optimizer, aggregator = self.inputs.server_optimizer, self.inputs.aggregator
-        state_of = tff.learning.templates.LearningAlgorithmState
+        optimizer = self.inputs.server_optimizer
         weights_type = initial_weights.type_signature.result
-        type_of_stack = stacks.stack_type(model)
-        keeps_rows = aggregator is not None
         stacked = [tff.TensorType(k.dtype, (None, *k.shape)) for k in kept_type]
 
         @tff.tensorflow.computation
         def initial_state() -> Any:
             finalizer = optimizer.initialize(tuple(_specs(weights_type)))
-            return state_of(initial_weights(), (), before(), (), finalizer)
+            return tff.learning.templates.LearningAlgorithmState(
+                initial_weights(), (), before(), (), finalizer
+            )
 
-        state_type = initial_state.type_signature.result
+        def no_sums() -> Sequence[Any]:
+            return [tf.convert_to_tensor(s) for s in self.no_sums(_specs(weights_type))]
 
-        def rest() -> Any:
-            sums = [tf.convert_to_tensor(s) for s in self.no_sums(_specs(weights_type))]
-            return model.initialize_metrics_state(), sums
+        def training(received_type: Any, keeps_rows: bool) -> Any:
+            @tff.tensorflow.computation(received_type, stacked, stacks.stack_type(model))
+            def train_stack(received: Any, kept: Any, stack: Any) -> Any:
+                # Without autograph, as in engine/packed.py.
+                @tf.autograph.experimental.do_not_convert
+                def run(weights: Any, server: Any, kept: Any, stack: Any) -> Any:
+                    def train_client(client: PackedClient, own: Sequence[Any]) -> Sent:
+                        again = {name: client.passes(n) for name, n in self.passes.items()}
+                        data = {"rate": server.get(rates.CLIENT), "held": client.held}
+                        data |= {"batches": client, **again}
+                        return self.train_client(weights, server["kept"], own, data)
 
-        @tff.tensorflow.computation(state_type)
-        def sent(state: Any) -> Any:
-            return state.global_model_weights, state.client_work
+                    return stacks.train_stack(
+                        *(model, stack, train_client, weights.trainable, keeps_rows),
+                        *(kept, no_sums()),
+                    )
 
-        @tff.tensorflow.computation(sent.type_signature.result, stacked, type_of_stack)
-        def train_stack(received: Any, kept: Any, stack: Any) -> Any:
-            # Without autograph, as in engine/packed.py.
-            @tf.autograph.experimental.do_not_convert
-            def run(weights: Any, server: Any, kept: Any, stack: Any) -> Any:
-                def train_client(client: PackedClient, own: Sequence[Any]) -> Sent:
-                    again = {name: client.passes(n) for name, n in self.passes.items()}
-                    data = {"rate": server.get(rates.CLIENT), "held": client.held}
-                    data |= {"batches": client, **again}
-                    return self.train_client(weights, server["kept"], own, data)
+                weights, server = received
+                total, weight, metrics, sums, new = run(weights, server, list(kept), stack)
+                trained = total, weight, (metrics, sums)
+                return (trained if keeps_rows else joined(trained)), new
 
-                return stacks.train_stack(
-                    *(model, stack, train_client, weights.trainable, keeps_rows, kept, rest()[1])
-                )
+            return train_stack
 
-            weights, server = received
-            total, weight, metrics, sums, new = run(weights, server, list(kept), stack)
-            trained = total, weight, (metrics, sums)
-            return (trained if keeps_rows else joined(trained)), new
-
-        sums_type = train_stack.type_signature.result[0]
-
-        @tff.tensorflow.computation(state_type, sums_type)
-        def step(state: Any, trained: Any) -> Any:
+        def step(state: Any, change: Sequence[Any], sums: Sequence[Any]) -> Any:
             weights = state.global_model_weights
-            trainable = tuple(weights.trainable)
-            if not keeps_rows:
-                trained = separated(trained, (trainable, tf.constant(0.0), rest()))
-            total, weight, (metrics, sums) = trained
-            change = aggregate(aggregator, total, weight, trainable)
-            kept, gradient = self.step(list(state.client_work["kept"]), list(change), list(sums))
-            server = OrderedDict(state.client_work, kept=list(kept))
-            finalizer, new = optimizer.next(state.finalizer, trainable, tuple(gradient))
-            updated = tff.learning.models.ModelWeights(list(new), weights.non_trainable)
-            train = model.finalize_metrics(metrics)
-            return state_of(updated, (), server, (), finalizer), OrderedDict(train=train)
+            kept, gradient = self.step(list(state.client_work["kept"]), change, sums)
+            finalizer, new = optimizer.next(
+                state.finalizer, tuple(weights.trainable), tuple(gradient)
+            )
+            return state._replace(
+                global_model_weights=tff.learning.models.ModelWeights(
+                    list(new), weights.non_trainable
+                ),
+                client_work=OrderedDict(state.client_work, kept=list(kept)),
+                finalizer=finalizer,
+            )
 
-        @tff.federated_computation
-        def initialize() -> Any:
-            return tff.federated_eval(initial_state, tff.SERVER)
-
-        @tff.federated_computation(
-            tff.FederatedType(state_type, tff.SERVER),
-            tff.FederatedType(stacked, tff.CLIENTS),
-            tff.FederatedType(type_of_stack, tff.CLIENTS),
+        return packed_process(
+            *(model, initial_state, training, step, stacked, no_sums, self.inputs.aggregator)
         )
-        def next_round(state: Any, kept: Any, data: Any) -> Any:
-            received = tff.federated_broadcast(tff.federated_map(sent, state))
-            trained, new = tff.federated_map(train_stack, (received, kept, data))
-            sums = summed(keeps_rows, trained, rest)
-            state, measured = tff.federated_map(step, (state, sums))
-            return _results(state, measured, new)
-
-        return initialize, next_round
 
     @abc.abstractmethod
     def train_client(
@@ -335,7 +315,7 @@ class StatefulAlgorithm(Algorithm):
         return list(cohort.clients), zipped
 
     def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
-        server = self._set_weights(self._initialize(), weights)
+        server = self._set_weights(self._process.initialize(), weights)
         of_client = [np.asarray(value) for value in self._kept(weights)]
         count = len(data.clients)
         return State(server, [np.repeat(value[np.newaxis], count, axis=0) for value in of_client])
@@ -346,9 +326,9 @@ class StatefulAlgorithm(Algorithm):
         placements, data = self._data(cohort, work)
         own = [[value[clients] for value in state.kept] for clients in placements]
         before = self.before_round(state.server, data)
-        server, measured, *new = self.computation(before, own, data)
+        server, measured, new = self._process.round(before, cohort, work, own, data)
         kept = [value.copy() for value in state.kept]
-        for clients, changed in zip(placements, new[0] if new else ()):
+        for clients, changed in zip(placements, new):
             for values, value in zip(kept, changed):
                 values[clients] = value
         return State(server, kept), measured["train"]

@@ -8,7 +8,7 @@ import gc
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
@@ -80,6 +80,9 @@ if TYPE_CHECKING:
 _Key = tuple[str, tuple[type[Section], ...]]
 _trainers: OrderedDict[_Key, Trainer] = OrderedDict()  # the most recently used
 _MAX_TRAINERS = 10  # each with its model takes about 3 MB
+# Of all changes of a round, which go through this process where a round is two calls: a message to
+# TFF's worker may have 2 GB, and some samplings draw more clients than expected.
+_MAX_ROWS_BYTES = 2**29
 _adapters: WeakValueDictionary[_Key, ModelAdapter] = WeakValueDictionary()  # of these trainers
 # While TensorFlow is still there to let go of its functions.
 atexit.register(lambda: (_trainers.clear(), _adapters.clear(), _forget_shared()))
@@ -279,7 +282,26 @@ def trainer_for(
         if len(_trainers) > _MAX_TRAINERS:
             _forget_the_oldest()
     _trainers.move_to_end(key)
-    return _trainers[key]
+    trainer = _trainers[key]
+    if obstacle := _too_large(trainer, cohort_size or len(data.clients)):
+        execution = standard_for(training, obstacle)
+        by_itself = training.model_copy(update={"execution": "standard"})
+        standard = trainer_for(model, by_itself, data, cohort_size, attacks)
+        return replace(standard, execution=execution)
+    return trainer
+
+
+def _too_large(trainer: Trainer, clients: int) -> str:
+    """Returns that the changes of so many clients are too large to be packed; empty if not."""
+    if len(trainer.algorithm.computations) == 1:
+        return ""
+    size = 4 * trainer.adapter.parameters() * clients
+    return (
+        f"the changes of {clients} clients have {size / 1e6:,.0f} MB, above the "
+        f"{_MAX_ROWS_BYTES / 1e6:,.0f} MB that an aggregator of TFF's gets of packed clients"
+        if size > _MAX_ROWS_BYTES
+        else ""
+    )
 
 
 def _free_graphs() -> None:
@@ -440,10 +462,10 @@ def _packable(adapter: ModelAdapter, of_levels: bool) -> tff.learning.models.Fun
 def _blaming(
     training: Training, execution: Execution, conditions: _Conditions
 ) -> tuple[AlgorithmInputs, Algorithm]:
-    """Builds the algorithm as `_algorithm`; an error names the user's optimizer if it is to blame.
+    """Builds the algorithm as `_algorithm`; an error names the user's part if it is to blame.
 
     Raises:
-        ModelError: the user's optimizer keeps it from being built.
+        ModelError: the user's optimizer or aggregator keeps it from being built.
     """
     try:
         return _algorithm(training, execution, conditions)
@@ -458,29 +480,34 @@ def _blaming(
 
 
 def _culprit(training: Training, execution: Execution, conditions: _Conditions) -> str:
-    """Returns which optimizer of the user's keeps a training from being built; empty if none does.
+    """Returns which optimizer of the user's, or aggregator, keeps a training from being built.
 
-    That is one in whose place SGD lets it be built. It may be the algorithm's.
+    That is one in whose place SGD or the mean lets it be built; empty if there is none. It may be
+    an optimizer of the algorithm's.
     """
-    sgd = optimizers.parse({"learning_rate": 1.0})
+    sgd, mean = optimizers.parse({"learning_rate": 1.0}), aggregators.parse("mean")
+    others: dict[str, Training] = {}
     for place, section in (("", training), ("algorithm.", training.algorithm)):
         chosen = [one for registry, one in choices_in(section) if registry is optimizers]
         for key, value in section:
-            if not any(value is one for one in chosen) or not is_the_users(value):
-                continue
-            other: Any = section.model_copy(update={key: sgd})
-            if section is not training:
-                other = training.model_copy(update={"algorithm": other})
-            with contextlib.suppress(Exception):
-                _algorithm(other, execution, conditions)
-                return place + key
+            if any(value is one for one in chosen) and is_the_users(value):
+                other: Any = section.model_copy(update={key: sgd})
+                if section is not training:
+                    other = training.model_copy(update={"algorithm": other})
+                others[place + key] = other
+    if kind(training.aggregator) != kind(mean):
+        others["aggregator"] = training.model_copy(update={"aggregator": mean})
+    for key, other in others.items():
+        with contextlib.suppress(Exception):
+            _algorithm(other, execution, conditions)
+            return key
     return ""
 
 
 def _refusal_to_pack(error: Exception, culprit: str) -> tuple[str, str]:
     """Why clients could not be packed: the same on all machines for a record, and for a message.
 
-    `culprit` is the optimizer that is at fault; empty where it is the model.
+    `culprit` is the optimizer or aggregator that is at fault; empty where it is the model.
     """
     what, text = cause(error)
     if what == CannotPack.__name__:

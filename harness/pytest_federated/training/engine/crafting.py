@@ -49,18 +49,22 @@ class Known:
         return tf.math.ndtri(tf.cast(share, tf.float32))
 
 
-def with_crafted(craft: Craft, rows: Any, factors: Any) -> Any:
+def with_crafted(craft: Craft, rows: Any, weights: Any, factors: Any) -> Any:
     """Returns the changes of a round with those of its attackers replaced.
+
+    A change without weight, which is not finite, is neither known to the attackers nor replaced.
 
     Args:
         craft: what the attackers send.
         rows: all changes, float32 (clients, parameters).
+        weights: float32 (clients,).
         factors: float32 (clients,), `CRAFTED` for attackers.
     """
     import tensorflow as tf
 
-    attacks = tf.equal(factors, CRAFTED)
-    honest = tf.boolean_mask(rows, ~attacks)
+    is_crafted, counts = tf.equal(factors, CRAFTED), weights > 0
+    attacks = is_crafted & counts
+    honest = tf.boolean_mask(rows, ~is_crafted & counts)
     change = _change(craft, honest, tf.math.count_nonzero(attacks, dtype=tf.int32))
     return tf.where(attacks[:, tf.newaxis], change, rows)
 

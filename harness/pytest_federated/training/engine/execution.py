@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Optional
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.schema import Training
@@ -50,7 +49,4 @@ def _obstacle(training: Training, adapter: ModelAdapter) -> Optional[str]:
     entry = algorithms.entry(training.algorithm)
     if not entry.spec.packs:
         return f"{entry.name} needs each client by itself"
-    aggregator = aggregators.entry(training.aggregator)
-    if not aggregator.spec.packs:
-        return f"the aggregator {aggregator.name} needs each client's own change"
     return adapter.obstacle()

@@ -9,21 +9,19 @@ and updates as usual: the sums of the placements add up to the sum of all client
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
 from pytest_federated.clients.attacks.attack import Craft
-from pytest_federated.clients.cohort import LocalWork
+from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
-from pytest_federated.training.aggregators.aggregator import combine_or_zero, flat, unflat
-from pytest_federated.training.engine.crafting import with_crafted
+from pytest_federated.training.aggregators.aggregator import combine_of
+from pytest_federated.training.engine.process import Process, joined, packed_process
 from pytest_federated.training.engine.stacks import (
     PackedClient,
     Sent,
@@ -39,28 +37,16 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-@dataclass(frozen=True)
-class PackedProcess:
-    """Stands in for `tff.learning.templates.LearningProcess`, which takes `tf.data.Dataset`s only.
-
-    Here a placement has tensors: a data set would be written as a graph and read again for each
-    placement in each round.
-    """
-
-    initialize: tff.Computation
-    next: tff.Computation
-
-    def get_model_weights(self, state: Any) -> tff.learning.models.ModelWeights:
-        """Returns the model's weights in a state; no TFF computation, as the state is local."""
-        return state.global_model_weights
-
-    def set_model_weights(self, state: Any, weights: tff.learning.models.ModelWeights) -> Any:
-        """Returns the state with these weights, tuples of arrays."""
-        return state._replace(global_model_weights=weights)
-
-
 class PackedAlgorithm(TffAlgorithm):
-    """A `PackedProcess` as an `Algorithm`."""
+    """A `Process` on packed clients as an `Algorithm`."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process)
+        self._process = process
+
+    @property
+    def computations(self) -> Sequence[Any]:
+        return self._process.computations
 
     @property
     def scales_updates(self) -> bool:
@@ -72,6 +58,13 @@ class PackedAlgorithm(TffAlgorithm):
             *(tuple(w.numpy() for w in g) for g in (weights.trainable, weights.non_trainable))
         )
         return super().initialize(as_tuples, data, rng)
+
+    def next(
+        self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
+    ) -> tuple[Any, Mapping[str, Any]]:
+        clients = self.arguments(cohort.rows, work, cohort.steps, cohort.factors, cohort.keys)
+        state, measured, _ = self._process.round(state, cohort, work, clients)
+        return state, measured["train"]
 
     def arguments(
         self,
@@ -97,21 +90,16 @@ def packed_algorithm(
 
     Without a client optimizer a client sends its gradient, as for
     `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg. If
-    `scheduled`, the state has a factor of the client's learning rate. An `aggregator` is one of
-    `aggregators.aggregator.stacked`; None is the weighted mean. With `craft` the attackers' changes
-    are replaced at the server, which has all of them, before they are put together.
+    `scheduled`, the state has a factor of the client's learning rate. `aggregator` and `craft` are
+    those of `packed_process`.
 
-    A round is one broadcast, one map over the clients, one sum and one step of the server. The
-    state is that of a process composed of TFF's templates, but the process is not: the calls of
-    each template in TFF's worker would take longer than the training of a small round.
+    The state is that of a process composed of TFF's templates, but the process is not.
 
     Source: McMahan et al., AISTATS 2017, algorithm 1; Reddi et al., ICLR 2021, algorithm 2.
     """
     import tensorflow as tf
 
     tff: Any = import_tff()
-    templates = tff.learning.templates
-    type_of_stack = stack_type(model)
 
     @tff.tensorflow.computation
     def initial_state() -> Any:
@@ -121,57 +109,32 @@ def packed_algorithm(
         weights = tff.learning.models.ModelWeights(trainable, other)
         optimizer_state = server_optimizer.initialize(specs_of(trainable))
         factor = rates.no_change(rates.CLIENT) if scheduled else ()
-        return templates.LearningAlgorithmState(weights, (), factor, (), optimizer_state)
-
-    state_type = initial_state.type_signature.result
-
-    @tff.tensorflow.computation(state_type)
-    def sent(state: Any) -> Any:
-        return state.global_model_weights, state.client_work
-
-    keeps_rows = aggregator is not None or craft is not None
-    train = stack_training(
-        model,
-        client_optimizer,
-        weighting,
-        scheduled,
-        keeps_rows,
-        sent.type_signature.result,
-        type_of_stack,
-    )
-    trained_type = train.type_signature.result
-
-    @tff.tensorflow.computation(state_type, trained_type)
-    def step(state: Any, sums: Any) -> Any:
-        weights = state.global_model_weights
-        like = tuple(weights.trainable)
-        if not keeps_rows:
-            sums = separated(sums, (like, tf.constant(0.0), model.initialize_metrics_state()))
-        total, total_weight, metrics = sums
-        mean = aggregate(aggregator, total, total_weight, like, craft)
-        optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
-        updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
-        return (
-            templates.LearningAlgorithmState(updated, (), state.client_work, (), optimizer_state),
-            OrderedDict(client_work=OrderedDict(train=model.finalize_metrics(metrics))),
+        return tff.learning.templates.LearningAlgorithmState(
+            weights, (), factor, (), optimizer_state
         )
 
-    @tff.federated_computation
-    def initialize() -> Any:
-        return tff.federated_eval(initial_state, tff.SERVER)
+    if weighting == "examples" and aggregator is not None and combine_of(aggregator) is None:
+        # As TFF's own client work weighs: sums of fixed-point numbers depend on the scale.
+        weighting = "examples_of_all_epochs"
 
-    @tff.federated_computation(
-        tff.FederatedType(state_type, tff.SERVER),
-        tff.FederatedType(type_of_stack, tff.CLIENTS),
+    def training(received_type: Any, keeps_rows: bool) -> tff.Computation:
+        return stack_training(
+            *(model, client_optimizer, weighting, scheduled, keeps_rows),
+            *(received_type, stack_type(model)),
+        )
+
+    def step(state: Any, change: Sequence[Any], _: Any) -> Any:
+        weights = state.global_model_weights
+        optimizer_state, trainable = server_optimizer.next(
+            state.finalizer, weights.trainable, tuple(change)
+        )
+        updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
+        return state._replace(global_model_weights=updated, finalizer=optimizer_state)
+
+    process = packed_process(
+        model, initial_state, training, step, aggregator=aggregator, craft=craft
     )
-    def next_round(state: Any, stacks: Any) -> Any:
-        received = tff.federated_broadcast(tff.federated_map(sent, state))
-        trained = tff.federated_map(train, (received, stacks))
-        sums = summed(keeps_rows, trained, model.initialize_metrics_state)
-        state, metrics = tff.federated_map(step, (state, sums))
-        return templates.LearningProcessOutput(state, metrics)
-
-    return PackedAlgorithm(PackedProcess(initialize, next_round))
+    return PackedAlgorithm(process)
 
 
 @lru_cache(maxsize=16)
@@ -198,92 +161,11 @@ def stack_training(
         optimizer = client_optimizer
         if scheduled:
             optimizer = rates.times(factor[rates.CLIENT], client_optimizer)
-        trained = _trained(model, optimizer, weighting, keeps_rows, weights, stack)
-        return trained if keeps_rows else joined(trained)
+        total, weight, metrics = _trained(model, optimizer, weighting, keeps_rows, weights, stack)
+        trained = total, weight, (metrics, [])
+        return (trained if keeps_rows else joined(trained)), []
 
     return train
-
-
-def summed(keeps_rows: bool, trained: Any, no_rest: Callable[[], Any]) -> Any:
-    """Returns the sums of what placements give, inside a `tff.federated_computation`.
-
-    Args:
-        keeps_rows: whether the rows of all placements are needed.
-        trained: what each gives, `joined`; or with rows as of `stacks.train_stack`: these, the sum
-            of their weights, and the rest.
-        no_rest: makes the zeros of the rest.
-    """
-    import tensorflow as tf
-
-    tff: Any = import_tff()
-    if not keeps_rows:
-        return tff.federated_sum(trained)
-    trained_type = trained.type_signature.member
-
-    @tff.tensorflow.computation
-    def no_clients() -> Any:
-        rows = tuple(tf.zeros((0, *one.shape[1:])) for one in trained_type[0])
-        return rows, tf.constant(0.0), no_rest()
-
-    @tff.tensorflow.computation(trained_type, trained_type)
-    def together(some: Any, more: Any) -> Any:
-        sums = tf.nest.map_structure(tf.add, some[1:], more[1:])
-        return tuple(tf.concat(both, axis=0) for both in zip(some[0], more[0])), *sums
-
-    @tff.tensorflow.computation(trained_type)
-    def identity(gathered: Any) -> Any:
-        return gathered
-
-    return tff.federated_aggregate(trained, no_clients(), together, together, identity)
-
-
-def joined(values: Any) -> Any:
-    """Returns tensors as one vector for each dtype; TFF adds up a few tensors faster than many."""
-    import tensorflow as tf
-
-    tensors = tf.nest.flatten(values)
-    return tuple(flat([tensors[i] for i in same]) for same in _of_same_dtype(tensors))
-
-
-def separated(vectors: Any, template: Any) -> Any:
-    """Returns what was `joined`, in the structure and the shapes of `template`."""
-    import tensorflow as tf
-
-    tensors = tf.nest.flatten(template)
-    for same, vector in zip(_of_same_dtype(tensors), vectors):
-        for i, tensor in zip(same, unflat(vector, [tensors[i] for i in same])):
-            tensors[i] = tensor
-    return tf.nest.pack_sequence_as(template, tensors)
-
-
-def _of_same_dtype(tensors: Sequence[Any]) -> list[list[int]]:
-    """Returns the positions of the tensors of each dtype."""
-    positions: dict[Any, list[int]] = {}
-    for i, tensor in enumerate(tensors):
-        positions.setdefault(tensor.dtype, []).append(i)
-    return list(positions.values())
-
-
-def aggregate(
-    aggregator: Any, total: Any, total_weight: Any, like: Any, craft: Optional[Craft] = None
-) -> Any:
-    """Returns the mean of all changes, or what the aggregator makes of their rows, as `like`.
-
-    With `craft` the attackers' changes are replaced first.
-    """
-    import tensorflow as tf
-
-    if aggregator is None and craft is None:
-        return tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
-    rows, row_weights, factors = total
-    if craft is not None:
-        rows = with_crafted(craft, rows, factors)
-    if aggregator is None:
-        mean = tf.linalg.matvec(rows, row_weights, transpose_a=True)
-        mean = tf.math.divide_no_nan(mean, total_weight)
-    else:
-        mean = combine_or_zero(aggregator.combine, rows)
-    return unflat(mean, like)
 
 
 def specs_of(weights: Any) -> Any:
@@ -330,6 +212,7 @@ def _trained(
                 change = tuple(a - b for a, b in zip(start, trained))
             weight = {
                 "examples": processed / epochs,
+                "examples_of_all_epochs": processed,
                 "examples_held": client.held,
                 "uniform": tf.constant(1.0),
                 "num_batches": tf.cast(client.steps, tf.float32),

@@ -445,9 +445,9 @@ def train_stack(
 
     Returns:
         The weighted sum of the clients' changes (start less end, as TFF has it) or, with
-        `keeps_rows`, each that is finite and has a weight, float32 (clients, parameters), with the
-        weights and factors of these clients, float32 (clients,); the sum of the clients' weights
-        (float32); their metrics summed over examples; the sums; and what they keep.
+        `keeps_rows`, each change, float32 (clients, parameters), zeros where it is not finite, with
+        the clients' weights and factors, float32 (clients,); the sum of their weights (float32);
+        their metrics summed over examples; the sums; and what they keep.
     """
     import tensorflow as tf
 
@@ -469,11 +469,10 @@ def train_stack(
             return some + if_finite(more)
 
         if keeps_rows:
-            rows, row_weights, are_counted = total
+            rows, row_weights = total
             total = (
                 rows.write(at, if_finite(factor * flat(sent.change))),
-                row_weights.write(at, sent.weight),
-                are_counted.write(at, tf.logical_and(is_finite, sent.weight > 0)),
+                row_weights.write(at, if_finite(sent.weight)),
             )
         else:
             # In one operation: a choice between two tensors of a weight's size takes longer.
@@ -494,8 +493,7 @@ def train_stack(
     no_change: Any = tuple(tf.zeros_like(w) for w in shared)
     count = tf.size(sizes)
     if keeps_rows:
-        kinds = tf.float32, tf.float32, tf.bool
-        no_change = tuple(tf.TensorArray(one, count) for one in kinds)
+        no_change = tuple(tf.TensorArray(tf.float32, count) for _ in range(2))
     no_kept = tuple(tf.TensorArray(k.dtype, count, element_shape=k.shape[1:]) for k in kept)
     _, total, total_weight, metrics, sums, all_kept = loop(
         lambda at, *_: at < count,
@@ -506,9 +504,7 @@ def train_stack(
         ),
     )
     if keeps_rows:
-        rows, row_weights, are_counted = (one.stack() for one in total)
+        rows, row_weights = (one.stack() for one in total)
         parameters = sum(int(np.prod(w.shape)) for w in shared)
-        rows = tf.ensure_shape(rows, (None, parameters))
-        columns = rows, row_weights, stack["factors"]
-        total = tuple(tf.boolean_mask(one, are_counted) for one in columns)
+        total = tf.ensure_shape(rows, (None, parameters)), row_weights, stack["factors"]
     return total, total_weight, metrics, list(sums), [values.stack() for values in all_kept]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
-from pytest_federated.core.errors import warn_not_kept
+from pytest_federated.core.errors import FederatedError, warn_not_kept
 from pytest_federated.data.datasets.dataset import inputs_of
 from pytest_federated.tff.imports import silenced
 from pytest_federated.tff.internals import same_keras_seeds, traced_by_default
@@ -116,14 +116,19 @@ class KerasAdapter(ModelAdapter):
 
     @cached_property
     def _functional(self) -> tff.learning.models.FunctionalModel:
+        import tensorflow as tf
+
         weights = self.template_weights
+        # Some models evaluate constants in a session while they are built. In the loop that is
+        # being traced, this would wait for the loop for ever; in a function it raises.
+        predict: Any = tf.function(self._predict, autograph=False)
         functional = plain(
             # Only their shapes matter: each training sets those that its seed gives.
             tuple(
                 tuple(np.zeros(w.shape, w.dtype.as_numpy_dtype) for w in group)
                 for group in (weights.trainable, weights.non_trainable)
             ),
-            self._predict,
+            predict.__call__,
             lambda output, label, _=None: self.losses.training(y_true=label, y_pred=output),
             functional_metrics(self.shape.task, self.gives_logits),
             self.shape.spec(),
@@ -134,8 +139,7 @@ class KerasAdapter(ModelAdapter):
     def _predict(self, weights: Any, x: Any, training: bool = True) -> Any:
         """Returns a new model's outputs, in a graph, where these tensors are its weights.
 
-        As `tff.learning.models.functional_model_from_keras` does it, which traces it three times as
-        a function in a function.
+        As in `tff.learning.models.functional_model_from_keras`, which has a function in functions.
         """
         import tensorflow as tf
 
@@ -163,7 +167,10 @@ class KerasAdapter(ModelAdapter):
             return make(**{**settings, "trainable": next(are_trained)})
 
         with tf.variable_creator_scope(with_final_flag), same_keras_seeds():
-            model = self.build()
+            try:
+                model = self.build()
+            except FederatedError as error:  # not for the reader: it can be built, but not here
+                raise (error.__cause__ or error) from None
         # They would run on the placeholders of Keras' inputs, too, for which there are no values.
         for operation in graph.get_operations()[count:] if graph.building_function else ():
             if operation.op_def.is_stateful:
