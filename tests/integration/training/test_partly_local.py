@@ -226,8 +226,7 @@ def test_noise_comes_from_the_seed_of_the_training(data: FederatedData) -> None:
     trainer = trainer_for(MODEL, chosen, data)
     states = [trainer.initial_state(seed, data) for seed in (1, 1, 2)]
     found = [
-        [leaf for path, leaf in tree.flatten_with_path(s) if NOISE_SEED in path]
-        for s in states
+        [leaf for path, leaf in tree.flatten_with_path(s) if NOISE_SEED in path] for s in states
     ]
     assert np.array_equal(found[0], found[1])
     assert len(found[0]) and not np.array_equal(found[0], found[2])
