@@ -351,10 +351,10 @@ def traces_forgotten() -> Iterator[None]:
 
 @contextlib.contextmanager
 def traced_by_default() -> Iterator[None]:
-    """Lets Keras convert layers by autograph, as outside of functions, in one that has none.
+    """Lets Keras convert layers by autograph, although the code that calls it is not converted.
 
-    `tf.autograph.experimental.do_not_convert` holds for all that is called; the public API has
-    nothing that ends it.
+    `tf.autograph.experimental.do_not_convert` holds for all that is called, and nothing in the
+    public API ends it.
     """
     from tensorflow.python.autograph.core import ag_ctx
 

@@ -19,6 +19,7 @@ from pytest_federated.training.algorithms.algorithm import (
 from pytest_federated.training.algorithms.local_layers import (
     LocalLayers,
     divided,
+    in_order,
     keras_adapter,
 )
 from pytest_federated.training.algorithms.local_steps import Trained, initial_optimizer, train
@@ -129,8 +130,7 @@ class _FedPer(OwnModels, StatefulAlgorithm):
 
     def _whole(self, weights: Any, own: Sequence[Any]) -> Any:
         tff: Any = import_tff()
-        by_position = dict(zip([*self._shared, *self._local], [*weights.trainable, *own]))
-        trainable = [by_position[i] for i in range(len(by_position))]
+        trainable = in_order([*self._shared, *self._local], [*weights.trainable, *own])
         return tff.learning.models.ModelWeights(trainable, weights.non_trainable)
 
     def own_weights(self, state: State, client: int) -> Any:

@@ -57,6 +57,11 @@ def divided(model: Any, local_layers: _Named, name: str) -> tuple[list[int], lis
     return shared, local
 
 
+def in_order(positions: Sequence[int], values: Sequence[Any]) -> list[Any]:
+    """Returns values by their positions, of which there are all from 0 on."""
+    return [value for _, value in sorted(zip(positions, values), key=lambda pair: pair[0])]
+
+
 def _positions(model: Any, local_layers: Union[str, Sequence[Union[int, str]]]) -> list[int]:
     """Returns which of the model's trainable variables belong to the layers that stay local.
 

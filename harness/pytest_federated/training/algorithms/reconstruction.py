@@ -17,6 +17,7 @@ from pytest_federated.training.algorithms.algorithm import Algorithm, AlgorithmI
 from pytest_federated.training.algorithms.local_layers import (
     LocalLayers,
     divided,
+    in_order,
     keras_adapter,
 )
 from pytest_federated.training.algorithms.local_steps import initial_optimizer, train
@@ -212,8 +213,7 @@ class PackedReconstruction(Reconstruction, StatefulAlgorithm):
     def _whole(self, weights: Any, own: Sequence[Any]) -> Any:
         """Returns the model's weights of the server's, and of a client's own."""
         tff: Any = import_tff()
-        by_position = dict(zip([*self._shared, *self._local], [*weights.trainable, *own]))
-        trainable = [by_position[i] for i in range(len(by_position))]
+        trainable = in_order([*self._shared, *self._local], [*weights.trainable, *own])
         return tff.learning.models.ModelWeights(trainable, self._parts(weights)[0])
 
     def next(

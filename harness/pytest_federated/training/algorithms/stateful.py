@@ -16,7 +16,7 @@ from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import Algorithm, AlgorithmInputs
 from pytest_federated.training.algorithms.local_steps import new_weights, types_of
 from pytest_federated.training.engine import stacks
-from pytest_federated.training.engine.process import Process, joined, packed_process
+from pytest_federated.training.engine.process import Process, joined, packed_process, results
 from pytest_federated.training.engine.stacks import PackedClient, Sent
 from pytest_federated.training.engine.standard import arguments
 from pytest_federated.training.optimizers import rates
@@ -168,7 +168,7 @@ class StatefulAlgorithm(Algorithm):
                 done.result, sent.state, server, mean.state, done.state
             )
             measured = tff.federated_zip(OrderedDict(train=train))
-            return _results(tff.federated_zip(state), measured, new)
+            return results(tff.federated_zip(state), measured, new)
 
         return Process(initialize, next_round)
 
@@ -335,14 +335,6 @@ class StatefulAlgorithm(Algorithm):
 
     def weights(self, state: State) -> Any:
         return state.server.global_model_weights
-
-
-def _results(state: Any, measured: Any, kept: Any) -> tuple[Any, ...]:
-    """Returns what a round gives; without what clients keep where that is nothing.
-
-    TFF can divide among workers only what leaves nothing with the clients.
-    """
-    return (state, measured, kept) if len(kept.type_signature.member) else (state, measured)
 
 
 def _specs(weights_type: Any) -> list[Any]:

@@ -60,8 +60,7 @@ class Process:
     def round(
         self, state: Any, cohort: Cohort, work: LocalWork, *given: Sequence[Any]
     ) -> tuple[Any, Mapping[str, Any], Sequence[Any]]:
-        """Returns the state after a round, its metrics, and what the clients of each placement
-        keep.
+        """Returns the state after a round, its metrics, and what each placement's clients keep.
 
         Args:
             state: before the round.
@@ -92,7 +91,7 @@ class Process:
 def split(row: np.ndarray, shapes: Sequence[Sequence[int]]) -> list[np.ndarray]:
     """Returns views of a row in these shapes, one after the other."""
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-    return [row[e - np.prod(s, dtype=int) : e].reshape(s) for e, s in zip(ends, shapes)]
+    return [part.reshape(shape) for part, shape in zip(np.split(row, ends[:-1]), shapes)]
 
 
 def packed_process(
@@ -190,10 +189,7 @@ def packed_process(
         trained, kept = tff.federated_map(train, (received, *given))
         sums = summed(keeps_rows, trained, no_rest)
         after, metrics = tff.federated_map(at_server, (state, sums))
-        # TFF can divide among workers only what leaves nothing with the clients.
-        if len(kept.type_signature.member):
-            return after, metrics, kept
-        return templates.LearningProcessOutput(after, metrics)
+        return results(after, metrics, kept)
 
     types = [tff.FederatedType(state_type, tff.SERVER)]
     given = [stack_type(model)] if kept_type is None else [kept_type, stack_type(model)]
@@ -233,6 +229,14 @@ def packed_process(
         return tff.federated_map(step_after, (state, done.state, done.result, sums))
 
     return Process(initialize, next_round, aggregate)
+
+
+def results(after: Any, metrics: Any, kept: Any) -> tuple[Any, ...]:
+    """Returns what a round gives; without what clients keep where that is nothing.
+
+    TFF can divide among workers only what leaves nothing with the clients.
+    """
+    return (after, metrics, kept) if len(kept.type_signature.member) else (after, metrics)
 
 
 def summed(keeps_rows: bool, trained: Any, no_rest: Callable[[], Any]) -> Any:

@@ -271,14 +271,13 @@ def train_steps(
     draws = getattr(model, "draws", False)  # as KerasAdapter has it
 
     def descent(current: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
-        current = within(current)
         with tf.GradientTape() as tape:
             tape.watch(current)
             by_position = {**dict(enumerate(everything)), **dict(zip(chosen, current))}
             whole = tuple(by_position[i] for i in range(len(everything)))
             predictions = model.predict_on_batch((whole, fixed), x, training=True)
             loss = model.loss(output=predictions, label=y)
-        return dense_gradient(tape, loss, current), loss, predictions
+        return tape.gradient(loss, current), loss, predictions
 
     def train_batch(step: Any, current: Any, state: Any, metrics: Any) -> Any:
         x, y, examples = client.batch(step, draws)
@@ -316,36 +315,16 @@ def total_gradient(model: Any, client: PackedClient, weights: Any) -> tuple[Any,
     """Returns the sum of the gradient over the examples of a client's steps, and their number."""
     import tensorflow as tf
 
-    fixed = tuple(weights.non_trainable)
+    trainable, fixed = tuple(weights.trainable), tuple(weights.non_trainable)
 
     def gradient(x: Any, y: Any) -> Any:
-        trainable = within(weights.trainable)
         with tf.GradientTape() as tape:
             tape.watch(trainable)
             predictions = model.predict_on_batch((trainable, fixed), x, training=True)
             loss = model.loss(output=predictions, label=y)
-        return dense_gradient(tape, loss, trainable)
+        return tape.gradient(loss, trainable)
 
-    return _total(model, client, gradient, tuple(tf.zeros_like(w) for w in weights.trainable))
-
-
-def within(weights: Sequence[Any]) -> tuple[Any, ...]:
-    """Returns the weights as tensors of the loop that is being traced.
-
-    A `tf.GradientTape` in the loop does not see what is computed of others.
-    """
-    import tensorflow as tf
-
-    return tuple(tf.identity(w) for w in weights)
-
-
-def dense_gradient(tape: Any, loss: Any, weights: Sequence[Any]) -> tuple[Any, ...]:
-    """Returns the gradient, each a tensor; zeros for weights that the loss does not depend on."""
-    import tensorflow as tf
-
-    zero = tf.UnconnectedGradients.ZERO
-    gradients = tape.gradient(loss, weights, unconnected_gradients=zero)
-    return tuple(tf.convert_to_tensor(g) for g in gradients)
+    return _total(model, client, gradient, tuple(tf.zeros_like(w) for w in trainable))
 
 
 def _total(

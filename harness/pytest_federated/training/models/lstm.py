@@ -13,8 +13,8 @@ from pytest_federated.training.models.model import Outputs, Shape, models
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# With at most so many units a layer computes all tokens in one operation, in a third to half of the
-# time of Keras's loop. With 256 the loop takes two thirds of it: its matrix products are quicker.
+# A layer of at most so many units computes all tokens in one operation, which takes a sixth to
+# three fifths of the time of Keras's loop. With 256 units the loop is quicker, as its products are.
 _MOST_AT_ONCE = 128
 
 
@@ -58,10 +58,10 @@ def lstm(
 
 
 def _lstm_layer(units: int, return_sequences: bool) -> tf.keras.layers.RNN:
-    """Returns a layer of Keras's LSTM cells; not too wide, it computes all tokens in one operation.
+    """Returns a layer of Keras's LSTM cells, which computes all tokens in one operation if it can.
 
-    Keras's cells are dozens of operations a token, one after the other in a loop, or all of them to
-    be traced. Only how this object computes is replaced: it is saved and copied as Keras's layer.
+    Keras's cells take dozens of operations for each token, in a loop. Only how this object computes
+    is replaced: it is saved and copied as Keras's layer.
     """
     import tensorflow as tf
 
@@ -69,7 +69,7 @@ def _lstm_layer(units: int, return_sequences: bool) -> tf.keras.layers.RNN:
     layer: Any = tf.keras.layers.RNN(
         tf.keras.layers.LSTMCell(units), return_sequences=return_sequences
     )
-    # TensorFlow's operation has not all types.
+    # TensorFlow has no such operation for float64.
     if units <= _MOST_AT_ONCE and layer.compute_dtype == "float32":
         layer.call = MethodType(_call, layer)
     return layer

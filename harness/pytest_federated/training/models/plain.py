@@ -1,4 +1,4 @@
-"""Functional models whose parts are traced in the graph that calls them."""
+"""Functional models whose parts are called as they are."""
 
 from __future__ import annotations
 
@@ -21,29 +21,24 @@ def plain(
         metrics: that initialize, update and finalize them.
         spec: the `tf.TensorSpec`s of features and labels.
     """
-    import tensorflow as tf
-
     return _plain_class()(
-        initial_weights=initial_weights,
-        predict_on_batch_fn=tf.function(predict),
-        loss_fn=loss,
-        metrics_fns=metrics,
-        input_spec=spec,
+        predict, metrics, initial_weights=initial_weights, loss_fn=loss, input_spec=spec
     )
 
 
 @lru_cache(maxsize=1)
 def _plain_class() -> Any:
     """Returns the class `Plain`, defined only when TFF is there to inherit from."""
+    import tensorflow as tf
     import tensorflow_federated as tff
 
     class Plain(tff.learning.models.FunctionalModel):
         """See `plain`."""
 
-        def __init__(self, **parts: Any) -> None:
-            super().__init__(**parts)
-            self._predict = parts["predict_on_batch_fn"].python_function
-            self._metrics = parts["metrics_fns"]
+        def __init__(self, predict: Callable[..., Any], metrics: Any, **others: Any) -> None:
+            function = tf.function(predict)  # TFF takes no other, and this class never calls it
+            super().__init__(predict_on_batch_fn=function, metrics_fns=metrics, **others)
+            self._predict, self._metrics = predict, metrics
 
         def predict_on_batch(self, model_weights: Any, x: Any, training: bool = True) -> Any:
             return self._predict(model_weights, x, training)

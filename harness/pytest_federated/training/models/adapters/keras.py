@@ -128,7 +128,7 @@ class KerasAdapter(ModelAdapter):
                 tuple(np.zeros(w.shape, w.dtype.as_numpy_dtype) for w in group)
                 for group in (weights.trainable, weights.non_trainable)
             ),
-            predict.__call__,
+            predict,
             lambda output, label, _=None: self.losses.training(y_true=label, y_pred=output),
             functional_metrics(self.shape.task, self.gives_logits),
             self.shape.spec(),
