@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 from pytest_federated.tff.compiler import native, simulated
+from pytest_federated.tff.internals import _with_memory
 
 pytestmark = pytest.mark.usefixtures("running")
 
 
 @pytest.fixture(scope="module")
 def computations(tff: Any) -> dict[str, Any]:
-    """Two that differ only in names, one with secure sums, and one with large arrays."""
+    """Two that differ only in names, one with secure sums, and one with large arrays.
+
+    Nothing is remembered of other tests, in whose graphs TensorFlow numbered functions otherwise.
+    """
     import tensorflow as tf
 
+    _with_memory.cache_clear()
     table = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
     numbers = tff.FederatedType(np.float32, tff.CLIENTS)
 
