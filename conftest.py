@@ -30,7 +30,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     of_all = config.args_source is config.ArgsSource.TESTPATHS
     is_watched = option.usepdb or option.capture == "no" or option.collectonly
     if of_all and not is_watched and getattr(option, "numprocesses", 0) is None:
-        option.numprocesses = min(4, os.cpu_count() or 1)
+        option.numprocesses = min(4, os.cpu_count() or 1) + 1  # some always wait for TFF's worker
         option.dist = "loadfile"
         option.loadscopereorder = False  # would run files with few but long tests last
 

@@ -96,7 +96,7 @@ def bare(federation: Federation, execution: str) -> Iterator[Weights]:
     while True:
         number += 1
         held = [Examples(*federation.examples(k, number)) for k in federation.cohort(number)]
-        state = process.next(state, algorithm.arguments(held, training.local_work)).state
+        state = process.next(state, algorithm.arguments(held, training.local_work))[0]
         yield _weights(state)
 
 
@@ -112,7 +112,7 @@ def ready(federation: Federation, execution: str, has_steps: bool = True) -> Ite
     arguments = algorithm.arguments(held, training.local_work, steps)
     state = built.initial_state(SEED, data)
     while True:
-        state = process.next(state, arguments).state
+        state = process.next(state, arguments)[0]
         yield _weights(state)
 
 

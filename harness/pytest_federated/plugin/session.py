@@ -14,6 +14,7 @@ import pytest
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.finding import ignored_files, shown, skipped_files
+from pytest_federated.plugin.wrapped import write_wrapped
 
 if TYPE_CHECKING:
     from pytest_federated.results.record import Result
@@ -167,7 +168,7 @@ class FederatedSession:
             return
         self._config.add_cleanup(revision.close)
         if reporter := self._config.pluginmanager.get_plugin("terminalreporter"):
-            reporter.write_line(f"running the scenarios at {revision.name} to compare with ...")
+            write_wrapped(reporter, f"running the scenarios at {revision.name} to compare with ...")
         try:
             revision.start(list(dict.fromkeys(files)))
         except FederatedError as error:
@@ -394,9 +395,9 @@ class FederatedSession:
         if (self._results or self._baselines) and self._config.get_verbosity() >= 0:
             self._write_summary(terminalreporter)
         for line in skipped_files(self._config):
-            terminalreporter.write_line(line, yellow=True)
+            write_wrapped(terminalreporter, line, yellow=True)
         for what, why in self._unwritten.items():
-            terminalreporter.write_line(f"not written: {what}: {why}", red=True)
+            write_wrapped(terminalreporter, f"not written: {what}: {why}", red=True)
 
     def _write_summary(self, terminalreporter: Any) -> None:
         from pytest_federated.plugin.summary import (
@@ -413,27 +414,30 @@ class FederatedSession:
         write_tuned(terminalreporter, ended)
         write_skipped(terminalreporter, self._skipped)
         if left := len(self._results) - len(ended):
-            terminalreporter.write_line(f"{left} scenario(s) not reached")
+            write_wrapped(terminalreporter, f"{left} scenario(s) not reached")
         if self._reused:
-            terminalreporter.write_line(
+            write_wrapped(
+                terminalreporter,
                 f"{self._reused} of {self._trainings} trainings unchanged, taken from the cache "
-                "(--fed-no-cache runs them again)"
+                "(--fed-no-cache runs them again)",
             )
         write_whole(terminalreporter, self._whole)
         for line in self._baseline_lines():
-            terminalreporter.write_line(line)
+            write_wrapped(terminalreporter, line)
         if self._written:
-            terminalreporter.write_line(f"report: {self._written}")
+            write_wrapped(terminalreporter, f"report: {self._written}")
             if self._kept_records:
-                terminalreporter.write_line(
+                write_wrapped(
+                    terminalreporter,
                     f"  in it as they were: {self._kept_records} record(s) of scenarios in files "
-                    "that are not read"
+                    "that are not read",
                 )
             if self._other_records > 0:
-                terminalreporter.write_line(
+                write_wrapped(
+                    terminalreporter,
                     f"  not in it: {self._other_records} older record(s) there, of scenarios that "
                     "did not run now (pytest-federated report DIR renders all) or that are gone "
-                    "(pytest-federated prune PATH --report DIR)"
+                    "(pytest-federated prune PATH --report DIR)",
                 )
 
     def _baseline_lines(self) -> list[str]:

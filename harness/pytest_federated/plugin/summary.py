@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from pytest_federated.core.text import counted, distinct, one_line
+from pytest_federated.plugin.wrapped import write_wrapped
 from pytest_federated.report.tables.summary import summary_columns, summary_row
 from pytest_federated.report.tuned import tuned_text
 from pytest_federated.results.record import Result
@@ -109,14 +109,14 @@ def write_skipped(reporter: Any, names: Mapping[str, Sequence[str]]) -> None:
     """Writes why scenarios were skipped, with the names of those that share a reason."""
     width = reporter._tw.fullwidth
     for reason, skipped in names.items():
-        _write_wrapped(reporter, f"skipped: {counted(skipped, len(skipped), width - 12)}: {reason}")
+        write_wrapped(reporter, f"skipped: {counted(skipped, len(skipped), width - 12)}: {reason}")
 
 
 def write_tuned(reporter: Any, results: Sequence[Result]) -> None:
     """Writes what was chosen where a scenario was tuned."""
     for result in results:
         if text := tuned_text(result):
-            _write_wrapped(reporter, f"{one_line(result.id)}: {text[:1].lower()}{text[1:]}")
+            write_wrapped(reporter, f"{one_line(result.id)}: {text[:1].lower()}{text[1:]}")
 
 
 def write_whole(reporter: Any, reasons: Mapping[str, int]) -> None:
@@ -126,18 +126,4 @@ def write_whole(reporter: Any, reasons: Mapping[str, int]) -> None:
         if len(reasons) == 1:
             (why,) = reasons
         count = sum(reasons.values())
-        _write_wrapped(reporter, f"--fed-early-stop had no effect on {count} scenario(s): {why}")
-
-
-def _write_wrapped(reporter: Any, line: str) -> None:
-    lines = [line]
-    if reporter.isatty:  # in a file a line is easier to find
-        lines = textwrap.wrap(
-            line,
-            reporter._tw.fullwidth,
-            subsequent_indent="  ",
-            break_long_words=False,  # a path is to be copied
-            break_on_hyphens=False,
-        )
-    for line in lines:
-        reporter.line(line)
+        write_wrapped(reporter, f"--fed-early-stop had no effect on {count} scenario(s): {why}")

@@ -157,6 +157,32 @@ def test_the_short_summary_says_by_how_much_a_bound_is_missed(
     )
 
 
+def test_all_that_follows_the_table_fits(project: pytest.Pytester) -> None:
+    """The words are those of a file, in which each sentence is a line."""
+    scenarios = project.path / "scenarios"
+    for name in "abcdef":
+        document = PASSING.replace("name: made", f"name: {name * 9}") + "baseline: {}\n"
+        (scenarios / f"{name}.yaml").write_text(document)
+    options = ["scenarios", "--fed-report=report", "--fed-cache=cache"]
+    project.runpytest_inprocess(*options, "--fed-baseline=update")
+    for name in "abc":
+        (scenarios / f"{name}.yaml").unlink()
+    parts = ["scenarios/d.yaml", *options, "--ignore=scenarios/e.yaml", "--ignore=scenarios/f.yaml"]
+    in_file = after_the_table(project.runpytest_inprocess(*parts, "--fed-baseline=check"))
+    project.makeconftest(TERMINAL)
+    lines = after_the_table(project.runpytest_inprocess(*parts, "--fed-baseline=check"))
+    assert max(map(cell_len, in_file)) > 80
+    assert all(cell_len(line) <= 80 or " " not in line.strip() for line in lines)
+    assert " ".join(lines).split() == " ".join(in_file).split()
+
+
+def after_the_table(result: pytest.RunResult) -> list[str]:
+    """Returns the lines below the table of scenarios, without the last one."""
+    *lines, _ = without_styles(result.stdout.str()).splitlines()
+    rule = next(n for n, line in enumerate(lines) if line.startswith("-------"))
+    return [line for line in lines[rule + 1 :] if not line.startswith("passed ")]
+
+
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_a_skip_says_why_and_names_the_cache_and_an_offline_twin(
