@@ -21,7 +21,7 @@ from pytest_federated.clients.cohort import (
     shuffled_examples,
 )
 from pytest_federated.clients.dropout.dropout import dropouts, stays
-from pytest_federated.clients.sampling.sampler import draw, samplers
+from pytest_federated.clients.sampling.sampler import draw, expected_cohort, samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.clients.stragglers.straggler import slow_down, stragglers
 from pytest_federated.core.errors import DataError
@@ -91,6 +91,22 @@ def test_larger_clients_are_drawn_more_often(chosen: Any) -> None:
     sizes = population(10).sizes
     expected = 1000 * 2 * sizes / sizes.sum()
     assert np.abs(times_drawn(chosen, 10, 2, 1000) - expected).max() < 5 * np.sqrt(expected.max())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ("uniform", 6),
+        ("poisson", 6),
+        ({"kind": "fixed", "cohorts": [[0], [1, 2, 3], []]}, 3),
+        ({"kind": "cyclic", "blocks": 3}, 4),
+        ({"kind": "cyclic", "blocks": 2}, 5),
+    ],
+)
+def test_a_round_is_expected_to_have_no_more_clients_than_there_can_be(
+    chosen: Any, expected: int
+) -> None:
+    assert expected_cohort(samplers.parse(chosen), 10, 6) == expected
 
 
 def test_with_replacement_a_client_may_be_drawn_twice() -> None:

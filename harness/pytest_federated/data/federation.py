@@ -181,11 +181,24 @@ class FederatedData:
         )
 
     def tested_by_client(self) -> Iterator[tuple[int, Examples]]:
-        """Returns the test examples for the model of each client: its own, or the test set."""
+        """Returns the test examples for the model of each client: its own, or the test set.
+
+        Raises:
+            DataError: no client has any.
+        """
+        are_some = False
         for client in range(len(self.clients)):
             examples = self.test_examples(client) if self.client_test else self.test
             if len(examples):
+                are_some = True
                 yield client, examples
+        if not are_some:
+            part = "validation" if self.tested_as == VALIDATION else "test"
+            raise DataError(
+                f"data.{part}_fraction: with holdout: per_client, no client holds out anything, so "
+                "there is nothing to judge clients' own models on; set a larger fraction, or give "
+                "clients more examples"
+            )
 
     def _of(
         self,

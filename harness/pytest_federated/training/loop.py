@@ -11,6 +11,7 @@ from pytest_federated.clients.attacks.attack import attack
 from pytest_federated.clients.attacks.poisoning import triggered
 from pytest_federated.clients.cohort import cohort_of_round, most_often
 from pytest_federated.clients.participation import Participation
+from pytest_federated.clients.sampling.sampler import expected_cohort
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.federation import FederatedData
@@ -95,7 +96,7 @@ def train(
         data: the clients, the test set and, if there is one, the validation set.
         model: the chosen model; None for an algorithm that needs none.
         training: algorithm, rounds, local epochs, batch size, optimizers.
-        cohort_size: clients in each round.
+        cohort_size: clients that the scenario asks for in each round.
         seed: of initial weights, cohorts and order of examples.
         observer: called after each round; the training ends where it returns True.
         checkpoints: where to go on from, and where the state is kept as the training proceeds
@@ -118,7 +119,7 @@ def train(
         require_tested_clients(data)
     if training.eval_clients_every is not None:
         _require_measurable_clients(data, training)
-    trainer = trainer_for(model, training, data, cohort_size, participation.attacks)
+    trainer = _trainer(model, training, data, cohort_size, participation)
     begin = None
     if checkpoints:
         begin = checkpoints.latest(trainer.initial_state(seed, data), training.rounds)
@@ -208,6 +209,18 @@ def train(
     if checkpoints:
         checkpoints.end(history)
     return history
+
+
+def _trainer(
+    model: Optional[Section],
+    training: Training,
+    data: FederatedData,
+    cohort_size: int,
+    participation: Participation,
+) -> Trainer:
+    """Returns what trains a scenario; arguments as for `train`."""
+    clients = expected_cohort(participation.sampling, len(data.population), cohort_size)
+    return trainer_for(model, training, data, clients, participation.attacks)
 
 
 def _require_measurable_clients(data: FederatedData, training: Training) -> None:
@@ -400,7 +413,7 @@ def steps(
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
     participation = participation or Participation()
-    trainer = trainer_for(model, training, data, cohort_size, participation.attacks)
+    trainer = _trainer(model, training, data, cohort_size, participation)
     begin = begin or Progress((), trainer.initial_state(seed, data))
     state, work = begin.state, training.local_work
     factors = training.rate_factors()

@@ -163,7 +163,7 @@ def test_all_that_follows_the_table_fits(project: pytest.Pytester) -> None:
     for name in "abcdef":
         document = PASSING.replace("name: made", f"name: {name * 9}") + "baseline: {}\n"
         (scenarios / f"{name}.yaml").write_text(document)
-    options = ["scenarios", "--fed-report=report", "--fed-cache=cache"]
+    options = ["scenarios", "--fed-report=report"]
     project.runpytest_inprocess(*options, "--fed-baseline=update")
     for name in "abc":
         (scenarios / f"{name}.yaml").unlink()

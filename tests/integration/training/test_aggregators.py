@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections import OrderedDict
@@ -414,6 +415,14 @@ def test_krum_of_a_round_with_few_clients_left_takes_one_of_them(tff: Any) -> No
         rows = changes(left)
         aggregate = run(rows, [1.0] * left)
         assert any(np.array_equal(row, aggregate) for row in rows)
+
+
+def test_which_change_krum_takes_does_not_depend_on_the_order_of_clients(tff: Any) -> None:
+    """Two changes that are each other's only neighbor have the same score."""
+    rows = np.array([[0.5] * 10, [0.4] * 10, [-3.0] * 10], np.float32)
+    run = Run(tff, {"kind": "krum", "attackers": 0}, 3)
+    for order in itertools.permutations(range(3)):
+        assert np.array_equal(run(rows[list(order)], [1.0] * 3), rows[1])
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from pytest_federated.tff.sharding import undividable
 from pytest_federated.training.algorithms.algorithm import algorithms, no_change
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.engine.crafting import Known
+from pytest_federated.training.engine.process import aggregated
 from pytest_federated.training.loop import steps
 from pytest_federated.training.schema import Training
 
@@ -161,6 +162,16 @@ def test_an_attacker_whose_training_diverges_is_left_out(
     data.train.x[data.clients[lost]] = np.inf
     for weights in measured(data, participation, execution=execution, aggregator=aggregator):
         assert all(np.isfinite(w).all() for w in weights)
+
+
+@pytest.mark.usefixtures("tff")
+def test_a_negative_weight_counts_in_the_mean_of_an_attacked_round_as_in_any() -> None:
+    import tensorflow as tf
+
+    rows, weights = tf.constant([[1.0], [2.0], [4.0]]), tf.constant([2.0, -1.0, 3.0])
+    sums = (rows, weights, tf.ones(3))  # factors of honest clients
+    (mean,) = aggregated(None, sums, tf.constant(4.0), (tf.zeros(1),), lambda known: tf.zeros(1))
+    np.testing.assert_allclose(mean, [(2 - 2 + 12) / 4])
 
 
 @pytest.mark.usefixtures("tff")

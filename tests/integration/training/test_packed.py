@@ -412,10 +412,28 @@ def test_changes_that_fit_into_no_message_are_not_packed(monkeypatch: pytest.Mon
         return str(trainer_for(model, settings, data, cohort).execution)
 
     assert execution(30) == execution(20, aggregator="zeroing") == "packed"
-    reason = "the changes of 30 clients have 0 MB, above the 0 MB that an aggregator of TFF's gets"
+    reason = "the changes of 30 clients take 0 MB, above the 0 MB that an aggregator of TFF's gets"
     assert execution(30, aggregator="zeroing").startswith(f"standard ({reason}")
     with pytest.raises(ModelError, match=f"packed is not possible: {reason}"):
         execution(30, aggregator="zeroing", execution="packed")
+    fedsgd = Training.model_validate({"rounds": 1, "algorithm": "fedsgd", "aggregator": "zeroing"})
+    flips = attacks.parse({"kind": "sign_flip", "share": 0.1})
+    with pytest.raises(ModelError, match=rf"fedsgd gives no way .* \(.* not packed here: {reason}"):
+        trainer_for(model, fedsgd, data, 30, flips)
+
+
+@pytest.mark.usefixtures("running")
+def test_private_sums_of_listed_cohorts_are_divided_by_the_clients_of_a_cohort() -> None:
+    listed = Participation(sampling=samplers.parse({"kind": "fixed", "cohorts": [[0, 2]]}))
+    data, model = federation([7, 9, 12, 8], 0), {"kind": "mlp", "hidden": [5]}
+    private = {"kind": "dp", "noise_multiplier": 0, "clip": 1000.0}
+    uniform = {"kind": "fedavg", "weighting": "uniform"}
+    (sums, _), (means, _) = (
+        weights_with(listed, data, "packed", model, 4, **training)
+        for training in ({"aggregator": private}, {"algorithm": uniform})
+    )
+    for one, other in zip(sums, means):
+        np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
 
 
 @pytest.mark.usefixtures("running")

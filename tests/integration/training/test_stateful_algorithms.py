@@ -6,6 +6,7 @@ different sizes, four of whom take part in each round, and an MLP with five hidd
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -34,7 +35,7 @@ from pydantic import ValidationError
 from pytest_federated.clients.cohort import cohort_of_round
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.stragglers.straggler import stragglers
-from pytest_federated.core.errors import ModelError
+from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.loop import Step, steps, train
@@ -319,6 +320,24 @@ def test_what_an_algorithm_is_not_made_for_is_refused_before_it_runs(
     rated = {"client_optimizer": {"learning_rate": RATE, **optimizer}} if optimizer else {}
     with pytest.raises(ValidationError, match=message):
         Training.model_validate({**BASE, **training, **rated})
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        {"kind": "ditto", "penalty": 1.0},
+        {"kind": "fed_recon", "split_dataset": False},
+        {"kind": "ifca", "clusters": 2},
+    ],
+)
+def test_own_models_that_no_client_can_be_judged_by_are_no_result(
+    data: FederatedData, algorithm: dict[str, Any]
+) -> None:
+    """As with a data set's own test set, and clients too small to hold anything out."""
+    nothing = replace(data, client_test=(np.array([], np.int64),) * CLIENTS)
+    settings = Training.model_validate({**BASE, "rounds": 1, "algorithm": algorithm})
+    with pytest.raises(DataError, match=r"test_fraction: .* no client holds out anything"):
+        train(nothing, MODEL, settings, COHORT, SEED)
 
 
 def test_a_training_with_own_models_is_judged_by_them(data: FederatedData) -> None:

@@ -75,6 +75,14 @@ def largest_cohort(sampling: Section, population: int, size: int) -> int:
     return most(sampling, population, size) if most else size
 
 
+def expected_cohort(sampling: Section, population: int, size: int) -> int:
+    """Returns how many of a `population` of clients a round is expected to have.
+
+    That is `size`, which the scenario asks for, or the most that there can be if this is less.
+    """
+    return min(size, largest_cohort(sampling, population, size))
+
+
 def draw(
     sampling: Section, population: Population, size: int, seed: int, round_number: int
 ) -> np.ndarray:

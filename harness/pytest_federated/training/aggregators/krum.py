@@ -72,7 +72,11 @@ def _require_honest_majority(clients: int, attackers: int) -> None:
 
 
 def _nearest(changes: Any, attackers: int, count: Any) -> Any:
-    """Returns the `count` changes with the lowest scores, or all if there are fewer."""
+    """Returns the `count` changes with the lowest scores, or all if there are fewer.
+
+    Of equal scores, as of two changes that are each other's only neighbor, the smaller change comes
+    first, in whichever order the clients are.
+    """
     import tensorflow as tf
 
     n = tf.shape(changes)[0]
@@ -83,4 +87,6 @@ def _nearest(changes: Any, attackers: int, count: Any) -> Any:
     # The first of each sorted row is the change itself; a round with dropouts may leave fewer.
     neighbors = tf.maximum(n - attackers - 2, 1)
     scores = tf.reduce_sum(tf.sort(distances, axis=1)[:, 1 : 1 + neighbors], axis=1)
-    return tf.gather(changes, tf.argsort(scores, stable=True)[: tf.minimum(count, n)])
+    by_size = tf.argsort(tf.reduce_sum(tf.square(changes), axis=1), stable=True)
+    by_score = tf.gather(by_size, tf.argsort(tf.gather(scores, by_size), stable=True))
+    return tf.gather(changes, by_score[: tf.minimum(count, n)])

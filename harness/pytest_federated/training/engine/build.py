@@ -286,7 +286,10 @@ def trainer_for(
     if obstacle := _too_large(trainer, cohort_size or len(data.clients)):
         execution = standard_for(training, obstacle)
         by_itself = training.model_copy(update={"execution": "standard"})
-        standard = trainer_for(model, by_itself, data, cohort_size, attacks)
+        try:
+            standard = trainer_for(model, by_itself, data, cohort_size, attacks)
+        except ModelError as error:
+            raise ModelError(f"{error} (clients are not packed here: {obstacle})") from error
         return replace(standard, execution=execution)
     return trainer
 
@@ -297,7 +300,7 @@ def _too_large(trainer: Trainer, clients: int) -> str:
         return ""
     size = 4 * trainer.adapter.parameters() * clients
     return (
-        f"the changes of {clients} clients have {size / 1e6:,.0f} MB, above the "
+        f"the changes of {clients} clients take {size / 1e6:,.0f} MB, above the "
         f"{_MAX_ROWS_BYTES / 1e6:,.0f} MB that an aggregator of TFF's gets of packed clients"
         if size > _MAX_ROWS_BYTES
         else ""

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 class Process:
     """Stands in for `tff.learning.templates.LearningProcess`, which takes `tf.data.Dataset`s only.
 
-    Here a placement has tensors: a data set would be written as a graph and read again for each
-    placement in each round.
+    Of packed clients a placement has tensors: a data set would be written as a graph and read again
+    for each placement in each round.
 
     Attributes:
         initialize: () -> the server's state.
@@ -304,7 +304,8 @@ def aggregated(
 ) -> Any:
     """Returns the mean of all changes, or what `combine` makes of their rows, as `like`.
 
-    With `craft` the attackers' changes are replaced first. Who has no weight is left out.
+    With `craft` the attackers' changes are replaced first. `combine` is not given those of clients
+    without weight.
     """
     import tensorflow as tf
 
@@ -313,10 +314,9 @@ def aggregated(
     rows, row_weights, factors = total
     if craft is not None:
         rows = with_crafted(craft, rows, row_weights, factors)
-    rows, row_weights = (tf.boolean_mask(one, row_weights > 0) for one in (rows, row_weights))
     if combine is None:
         mean = tf.linalg.matvec(rows, row_weights, transpose_a=True)
         mean = tf.math.divide_no_nan(mean, total_weight)
     else:
-        mean = combine_or_zero(combine, rows)
+        mean = combine_or_zero(combine, tf.boolean_mask(rows, row_weights > 0))
     return unflat(mean, like)
