@@ -148,14 +148,20 @@ class KerasAdapter(ModelAdapter):
         def tensor(_: Any, **settings: Any) -> Any:
             return next(trainable if settings.get("trainable", True) else fixed)
 
+        x, key = x if isinstance(x, tuple) else (x, None)
         # Keras converts the layers that need it.
         with traced_by_default(), tf.variable_creator_scope(tensor):
-            return self._new_packable()(x, training)
+            model = self._new_packable()
+            with drawing_from(key) if key is not None else contextlib.nullcontext():
+                predictions = model(x, training=training)
+        if model.losses:
+            raise CannotPack(_REGULARIZED)
+        return predictions
 
-    def _new_packable(self) -> _Packable:
+    def _new_packable(self) -> tf.keras.Model:
         """Returns a new model whose weights are created as trainable only if they stay so.
 
-        TFF goes by how weights are created, and a frozen layer creates trainable ones.
+        `_predict` goes by how weights are created, and a frozen layer creates trainable ones.
         """
         import tensorflow as tf
 
@@ -175,7 +181,7 @@ class KerasAdapter(ModelAdapter):
         for operation in graph.get_operations()[count:] if graph.building_function else ():
             if operation.op_def.is_stateful:
                 raise CannotPack(f"a layer has operations with side effects ({operation.type})")
-        return _Packable(model)
+        return model
 
     def new_weights(self) -> tff.learning.models.ModelWeights:
         import tensorflow_federated as tff
@@ -269,24 +275,6 @@ def _operations_as_they_are() -> Iterator[None]:
         yield
     finally:
         optimizer.set_experimental_options({off: before})
-
-
-class _Packable:
-    """What TFF's functional models need of a Keras model, which must not add losses of its own."""
-
-    def __init__(self, model: tf.keras.Model) -> None:
-        self._model = model
-        self.variables = model.variables
-        self.trainable_variables = model.trainable_variables
-        self.non_trainable_variables = model.non_trainable_variables
-
-    def __call__(self, x: Any, training: bool) -> Any:
-        x, key = x if isinstance(x, tuple) else (x, None)
-        with drawing_from(key) if key is not None else contextlib.nullcontext():
-            predictions = self._model(x, training=training)
-        if self._model.losses:
-            raise CannotPack(_REGULARIZED)
-        return predictions
 
 
 def _obstacle(model: Any, created: Sequence[Any], is_regularized: bool) -> Optional[str]:
