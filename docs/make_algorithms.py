@@ -101,7 +101,7 @@ def _keys() -> str:
         [
             "## Keys and TFF\n",
             "A TFF learning process consists of a distributor, a client work, an aggregator "
-            "and a finalizer. Each key sets one of them.\n",
+            "and a finalizer. The table shows which of them each key sets.\n",
             "| key | part | there |",
             "|---|---|---|",
             *rows,
@@ -203,8 +203,12 @@ def _algorithm(entry: Entry[Any, Any]) -> str:
         keys += ", server_optimizer: {learning_rate: 0.1}"
     paragraphs = [f"```yaml\ntraining: {{{keys}, rounds: 10}}\n```"]
     if fixed := entry.spec.fixes:
-        keys = ", ".join(f"`{key}`" for key in fixed)
-        paragraphs.append(f"A scenario must leave out {keys}.")
+        keys = " and ".join(f"`{key}`" for key in fixed)
+        them, their = ("it", "its") if len(fixed) == 1 else ("them", "their")
+        paragraphs.append(
+            f"Sets {keys} itself: leave {them} out, or give {their} default, for example where a "
+            "`defaults.yaml` has another value."
+        )
     if entry.spec.server_step:
         paragraphs.append(
             "Of `server_optimizer` it takes `learning_rate`, `schedule` and `clip_norm`, "
@@ -212,8 +216,10 @@ def _algorithm(entry: Entry[Any, Any]) -> str:
         )
     if refused := entry.spec.refuses:
         keys = ", ".join(f"`{key}`" for key in refused)
+        them = "it" if len(refused) == 1 else "them"
         paragraphs.append(
-            f"A scenario must leave out {keys}, or set them to null if a `defaults.yaml` sets them."
+            f"A scenario must leave out {keys}, or set {them} to null if a `defaults.yaml` sets "
+            f"{them}."
         )
     if unused := entry.spec.unused:
         paragraphs.append(f"Does not use {', '.join(f'`{key}`' for key in unused)}.")

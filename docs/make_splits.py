@@ -96,7 +96,7 @@ How the examples of a data set become clients. `clients.split` says who gets whi
 `clients.size` how many, where the split leaves that open, and `clients.shift` what is different
 about a client's examples. The pictures show the digits of scikit-learn with seed 0: the darker a
 cell, the more examples of a label a client has. `pytest-federated describe FILE` shows the same for
-your scenario; [scenarios/splits](../scenarios/splits) has an example of each split.
+your scenario; [scenarios/splits](../scenarios/splits) has examples.
 
 Every split, size and shift is a function of the seed: the same scenario gives the same clients.
 The test set is held out before the split, so all splits share one (with `holdout: per_client` each

@@ -1,4 +1,4 @@
-"""Makes mnist-8x8.npz, the weights that initial-weights.yaml begins with.
+"""Makes mnist-8x8.npz, the weights that model-initial-weights in linear.yaml begins with.
 
 ``uv run python scenarios/models/pretrain.py`` fits a logistic regression to MNIST, scaled to the
 size of scikit-learn's digits.

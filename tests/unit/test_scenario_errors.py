@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from paths import ROOT
 from pytest_federated.data.datasets.dataset import datasets
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.expectations.expectation import expectations
@@ -47,6 +48,14 @@ def short(value: object) -> str:
 
 def test_the_scenario_that_the_tests_break_is_valid(problems: Callable[..., list[str]]) -> None:
     assert problems(GOOD) == []
+
+
+def test_the_readme_shows_what_is_said(problems: Callable[..., list[str]]) -> None:
+    wrong = "clients:\n  splitt: iid\n  count: 0"
+    said = problems("# Line 1.\n" + GOOD.replace("clients: {count: 4}", wrong))
+    assert len(said) == 2
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(said).replace("f.yaml", "scenarios/mine.yaml") in readme
 
 
 # Keys

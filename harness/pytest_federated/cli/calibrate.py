@@ -33,7 +33,14 @@ class Calibrated(NamedTuple):
 
 @click.command("calibrate", short_help="Write thresholds into a file (needs TensorFlow).")
 @click.argument("file", type=PATH, metavar="FILE")
-@click.option("--seeds", type=_SEEDS, default=10, show_default=True, metavar="N")
+@click.option(
+    "--seeds",
+    type=_SEEDS,
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Seeds to run, at least 3.",
+)
 @click.option(
     "--false-alarms",
     type=_CHANCE,

@@ -16,7 +16,7 @@ def made_up_name(client: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """All clients of a federation, whether they take part in a round or not.
+    """The clients that train, whether they are drawn in a round or not.
 
     Attributes:
         names: the clients' names.

@@ -49,13 +49,14 @@ class Metric(Spec):
         title: heads its column in tables; the name where it is empty.
         unit: such as ``nats``; empty for a share, and where there is none.
         direction: which values are better.
-        scale: what its values are, and so its thresholds: see `scales.SCALES`.
+        scale: what its values are, and so what a threshold may be: "share" (0 to 1), "difference"
+            (of two shares), "count" (0, 1, ...), "positive count" (1, 2, ...), "positive", "not
+            negative", "loss" (usually 0 or more), or "number" (any).
         resolution: in what steps it comes; where it is None, a share comes in test examples and a
             count in ones.
         margin: the least difference of two runs that matters, at least one step; where it is None,
             that of the scale.
-        weight: its share of the false alarms that a scenario may give, beside 1 of any other
-            metric: the most sensitive one weighs most.
+        weight: its share of the scenario's false alarms, where other metrics have 1.
         bounds: which of ``at_least``, ``at_most`` and ``between`` make sense.
         phrase: how ``at_most`` reads, such as ``{target:g} by round {at_most}``.
         so_far: gives the least and the greatest value that are still possible after the first
@@ -78,7 +79,7 @@ class Metric(Spec):
         needs: says what a scenario lacks for it to be measured; None where any scenario will do.
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
-        is_optional: whether there is no such column where no training has a value.
+        is_optional: whether its column is left out if no training has a value.
         is_compared_too: whether comparisons of variants show it beside the metric that they are by.
 
     """

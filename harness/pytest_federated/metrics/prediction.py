@@ -31,11 +31,16 @@ _S = TypeVar("_S", bound=Score)
 def prediction_metric(name: str, **traits: Any) -> Callable[[_S], _S]:
     """Decorator that registers a metric of the labels and the predictions of some examples.
 
-    The function takes two arrays, as `training.evaluation.central.Score` says, and returns a
-    number, or NaN where these examples have no such value. It is measured where something is
-    expected of it: on the test set in each evaluated round, and of the final model on the own
-    examples of each client. The key `over` says which of these is judged; `best_by: validation`
-    takes the value on the test set from another round, as for `best_accuracy`.
+    The function takes two arrays and returns a number, or NaN where these examples have no such
+    value. `labels` are int (n,), or float32 (n,) for a regression. `predictions` are float32: the
+    probabilities of the labels (n, classes), those of label 1 (n,) for a binary task, or numbers
+    (n,) for a regression. With `tokens`, labels are int (n, t), negative for padding, and
+    predictions (n, t, classes); with `tags`, both are (n, tags).
+
+    The metric is measured where something is expected of it: on the test set in each evaluated
+    round, and of the final model on the own examples of each client. The key `over` says which of
+    these is judged; `best_by: validation` takes the value on the test set from another round, as
+    for `best_accuracy`.
 
     Args:
         name: the word for it in scenario files.

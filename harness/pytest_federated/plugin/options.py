@@ -247,8 +247,8 @@ SETTINGS = (
 SWITCHES = (
     Switch(
         "--fed-strict",
-        "fail, not skip, scenarios whose data is not on this machine; and what "
-        "--fed-baseline=check cannot compare",
+        "fail scenarios that have nothing to judge, whose data is not on this machine (otherwise "
+        "skipped), or that --fed-baseline=check cannot compare",
     ),
     Switch("--fed-no-user-code", "refuse scenario files that name code (module:function)"),
     Switch("--fed-no-cache", "run trainings again that have not changed since they were run"),

@@ -26,8 +26,8 @@ class SamplerSpec(Spec):
         ignores_data: its draws do not depend on the clients' examples.
         accounting: how the privacy of a round is computed (training/privacy.py). Without it no
             epsilon is promised, except with tree aggregation.
-        most: the most clients that a round may have, by the sampling's keys, the number of all
-            clients and the number that is asked for; by default that one.
+        most: returns the largest possible cohort from the sampling's keys, the number of clients
+            and `size`; without it, that is `size`.
 
     """
 
@@ -52,7 +52,10 @@ class Sampler(Protocol):
         *args: Any,
         **keys: Any,
     ) -> np.ndarray:
-        """Returns positions of clients, int (n,)."""
+        """Returns the positions in `population` of this round's clients, int (n,).
+
+        `size` is `clients.per_round` as a number of clients, and `round_number` counts from 1.
+        """
         ...
 
 

@@ -346,10 +346,19 @@ def in_memory(
     label_names: Sequence[str] = (),
     test_natural: Optional[np.ndarray] = None,
 ) -> Dataset:
-    """Returns a data set of these examples; `natural`, str (n,), names each one's client.
+    """Returns a data set of examples that are in memory.
 
-    So does `test_natural`, str (m,), for the test examples. The clients are in the order of their
-    names, so that it makes no difference how a file is sorted.
+    Its natural clients are in the order of their names, however the examples are sorted.
+
+    Args:
+        name: as in the scenario file.
+        examples: the training examples, or all if there is no test set.
+        num_classes: number of distinct labels; 1 for numbers.
+        natural: str (n,), the client of each example; None without natural clients.
+        task: what is predicted.
+        test: the test set; without it, some of the examples are held out.
+        label_names: what the labels are called, in order; by default 0, 1, ...
+        test_natural: str (m,), the client of each test example, if known.
     """
     names = _in_order(natural)
     known = {*names}

@@ -21,10 +21,10 @@ class AggregatorSpec(Spec):
 
     Attributes:
         unweighted: every client counts the same, whatever the algorithm's weighting.
-        by_clients: it depends on the expected number of clients of a round.
-        private: None for one without differential privacy. Otherwise its keys noise_multiplier and
-            delta determine epsilon, and this text names the approximation, if any. The noise that
-            it adds and the number that it divides by do not depend on who takes part, and it adds
+        by_clients: it depends on the expected number of clients in a round.
+        private: None without differential privacy. With it, a text for the report: empty if epsilon
+            is exact, else what is approximated. Such an aggregator has the keys `noise_multiplier`
+            and `delta`. Its noise and its divisor do not depend on who takes part, and it adds
             noise in rounds without clients, too.
         by_participation: epsilon depends on how often a client takes part.
 
@@ -40,7 +40,10 @@ class MakesAggregator(Protocol):
     """Makes the factory that combines the clients' changes."""
 
     def __call__(self, clients: int, /, *args: Any, **keys: Any) -> Any:
-        """Returns a `tff.aggregators` factory for so many clients; None for the weighted mean."""
+        """Returns a `tff.aggregators` factory, or None for the weighted mean.
+
+        `clients` is the expected number of clients in a round; 0 without the trait `by_clients`.
+        """
         ...
 
 

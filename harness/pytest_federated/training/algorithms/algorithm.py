@@ -53,7 +53,7 @@ class Algorithm(abc.ABC):
         """Returns the state before the first round.
 
         Args:
-            weights: `tff.learning.models.ModelWeights` that a new model has.
+            weights: the initial `tff.learning.models.ModelWeights` of a new model.
             data: the federation.
             rng: for what the algorithm itself draws.
         """
@@ -62,10 +62,18 @@ class Algorithm(abc.ABC):
     def next(
         self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
-        """Returns the state after a round, and its training's `num_examples`, `loss`, `accuracy`
-        where the task has one.
+        """Runs one round.
 
-        With a private aggregator the cohort may be empty: then the state gets noise all the same.
+        Args:
+            state: from `initialize` or the last `next`.
+            cohort: who takes part, with their examples, steps and factors. It may be empty with a
+                private aggregator, which then only adds noise.
+            work: batch size, and local epochs or steps.
+            rng: for what the algorithm itself draws in this round.
+
+        Returns:
+            The new state, and the training metrics: `num_examples`, `loss` and, where the task has
+            one, `accuracy`.
         """
 
     @abc.abstractmethod
@@ -78,7 +86,7 @@ class Algorithm(abc.ABC):
 
     @property
     def scales_updates(self) -> bool:
-        """Whether a client can multiply its update by its factor of the cohort."""
+        """Whether clients can multiply their updates by `Cohort.factors`; attacks need this."""
         return False
 
     def sent(self, weights: Any) -> Any:
@@ -152,15 +160,15 @@ class AlgorithmInputs:
             execution a `tff.learning.models.FunctionalModel`.
         client_optimizer: for the local steps.
         server_optimizer: applies the aggregated change.
-        server_step: takes a function from a learning rate to an optimizer, and returns what that
-            makes of the rate of the server optimizer; only for algorithms registered with
-            `server_step`.
+        server_step: builds the server optimizer of an algorithm with a step of its own, which is
+            registered with `server_step`. Pass it a function from a learning rate to an optimizer:
+            it applies the scenario's rate, `schedule` and `clip_norm`.
         aggregator: a factory of `tff.aggregators` for the clients' changes; None for their plain
             weighted mean.
-        scaled: whether clients may multiply their updates by a factor, which then comes with
-            each of their batches (training/engine/update_scaling.py); of packed clients they
-            always may.
-        craft: what attackers send who craft it together (clients/attacks/attack.py), if they do.
+        scaled: in standard execution, whether clients multiply their updates by a factor that
+            comes with each batch (training/engine/update_scaling.py); packed clients always can.
+        craft: computes the one update that all attackers of a round send
+            (clients/attacks/attack.py); None if each sends its own.
         packed: whether clients come packed; only for algorithms registered with ``packs=True``.
         scheduled: whether the client optimizer's rate changes by round: then the state has the
             factor of the round, under `optimizers.rates.CLIENT`. (That of the server optimizer is
@@ -203,8 +211,8 @@ class AlgorithmSpec(Spec):
         fixes: keys of `training` that it sets itself; a scenario may not set them otherwise.
         unused: keys of `training` that it has no use for.
         by_population: it depends on how many clients there are.
-        keeps_of_clients: what it keeps of each client from round to round; a client that came twice
-            in a round would have two of them, and only one could be kept.
+        keeps_of_clients: what it stores for each client between rounds, for messages: "a model".
+            Such an algorithm refuses samplings that may draw a client twice in a round.
         has_no_global_model: its clients do not end with one model that all share.
         has_no_predictions: it is judged by loss and accuracy alone.
         unprotected: what clients send that does not go through the aggregator, and so without
@@ -216,8 +224,8 @@ class AlgorithmSpec(Spec):
         server_step: its server takes a step of its own, at the learning rate of the server
             optimizer, which has to be plain SGD; with "at a stated rate", a scenario has to state
             that optimizer.
-        refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
-            none.
+        refuses: keys of a scenario that it cannot be combined with, dotted, each with the reason;
+            with "model" it trains without one.
         adapter: what stands in for a model where it needs none: (its keys, the data's `Shape`) to a
             `ModelAdapter`.
         traffic: of `Sizes`, the bytes that a client is sent in a round, and those that it sends

@@ -1,4 +1,4 @@
-"""The model of the tutorial that this project grew out of."""
+"""A small model of the kind that many tutorials train."""
 
 from __future__ import annotations
 
@@ -15,5 +15,8 @@ if TYPE_CHECKING:
 def tutorial(
     shape: Shape, *, outputs: Literal["probabilities"] = "probabilities"
 ) -> tf.keras.Model:
-    """The tutorial's network: flatten, Dense 128 relu, Dense softmax (10 for the digits)."""
+    """A network as in many tutorials: flatten, Dense 128 with ReLU, Dense with softmax.
+
+    The model of TFF's tutorial, which docs/tutorial.md trains, has no hidden layer.
+    """
     return mlp(shape, hidden=[128], outputs=outputs)
