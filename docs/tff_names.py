@@ -21,6 +21,7 @@ _METRIC = ("", "the data's task sets the metrics, see models.md")
 _LOOP = ("", "a loop around a process, as pytest-federated is one itself")
 _WEIGHT_1 = "the weighted one, with weight 1 for every client"
 _FALLING = "{kind: sgd, learning_rate: 0.1, schedule: inverse_sqrt}"
+_NOT_PACKED = "for clients that are not packed"
 _HELPER = (_OWN_OPTIMIZER, "a helper for writing one")
 
 
@@ -43,8 +44,8 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
             "pytest-federated evaluates each client's examples at the server, with the same result",
         ),
         "build_fed_kmeans": _algorithm("{kind: kmeans, clusters: 10}"),
-        "build_fed_recon": _algorithm("fed_recon"),
-        "build_fed_recon_eval": _algorithm("fed_recon"),
+        "build_fed_recon": _algorithm("fed_recon", _NOT_PACKED),
+        "build_fed_recon_eval": _algorithm("fed_recon", _NOT_PACKED),
         "build_fed_sgd": _algorithm("fedsgd"),
         "build_mime_lite_with_optimizer_schedule": (
             f"training: {{algorithm: mime_lite, client_optimizer: {_FALLING}}}",
@@ -142,12 +143,16 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "FunctionalModel": ('model: {functional: "my_models:build"}', ""),
         "ModelWeights": (_OWN_PROCESS, "what it passes on"),
         "ReconstructionDatasetSplitFn": _algorithm(
-            "{kind: fed_recon, split_dataset: true}", "how a client's batches are divided"
+            "{kind: fed_recon, split_dataset: true}",
+            f"how a client's batches are divided, {_NOT_PACKED}",
         ),
-        "ReconstructionModel": _algorithm("{kind: fed_recon, local_layers: last}"),
+        "ReconstructionModel": _algorithm("{kind: fed_recon, local_layers: last}", _NOT_PACKED),
         "VariableModel": ('model: {variable: "my_models:build"}', ""),
         "from_keras_model": ('model: {keras: "my_models:build"}', ""),
-        "functional_model_from_keras": ('model: {keras: "my_models:build"}', "for packed clients"),
+        "functional_model_from_keras": (
+            'model: {keras: "my_models:build"}',
+            "not called: packed clients have a model of this kind that is traced once",
+        ),
         "load": ('model: {variable: "my_models:saved"}', "call it in your function"),
         "load_functional_model": (
             'model: {functional: "my_models:saved"}',
@@ -155,7 +160,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "model_from_functional": (
             'model: {functional: "my_models:build"}',
-            "for clients that are not packed",
+            _NOT_PACKED,
         ),
         "save": _SAVES,
         "save_functional_model": _SAVES,
