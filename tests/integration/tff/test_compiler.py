@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections import OrderedDict
 from typing import Any
@@ -72,3 +73,45 @@ def written(computation: Any) -> str:
 def test_an_aggregator_without_a_secure_sum_is_unchanged(computations: dict[str, Any]) -> None:
     assert simulated(computations["mean"]) is computations["mean"]
     assert simulated(computations["secure"]) is not computations["secure"]
+
+
+def test_a_large_graph_is_optimized_in_two_steps_to_the_same_numbers(
+    tff: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its functions are inlined first, with nothing else done to it."""
+    import tensorflow as tf
+
+    grappler = importlib.import_module("tensorflow.python.grappler.tf_optimizer")
+    optimize, inlined = grappler.OptimizeGraph, []
+
+    def noted(config: Any, *arguments: Any, **settings: Any) -> Any:
+        rewriting = config.graph_options.rewrite_options
+        inlined.append(rewriting.constant_folding == rewriting.OFF)
+        return optimize(config, *arguments, **settings)
+
+    monkeypatch.setattr(grappler, "OptimizeGraph", noted)
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+
+    def computed() -> np.ndarray:
+        @tff.tensorflow.computation(tff.TensorType(np.float32, [3, 4]))
+        def slope(x: Any) -> Any:
+            @tf.function
+            def model(x: Any) -> Any:
+                for _ in range(3):
+                    x = tf.nn.relu(x - tf.reduce_mean(x, tf.rank(x) - 1, keepdims=True))
+                return tf.reduce_sum(x**2)
+
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                loss = model(x)
+            return tape.gradient(loss, x)
+
+        inlined.clear()
+        return np.asarray(slope(x))
+
+    at_once = computed()
+    assert set(inlined) == {False}
+    monkeypatch.setattr("pytest_federated.tff.internals._MAX_GRAPH_BYTES", 0)
+    in_two_steps = computed()
+    assert inlined == [True, False] * (len(inlined) // 2) != []
+    np.testing.assert_array_equal(in_two_steps, at_once)
