@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_results import example_result
+from example_results import example_result, example_scenario
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.__main__ import main
@@ -24,6 +24,7 @@ from pytest_federated.report.plots.history import Trace, over_commits
 from pytest_federated.report.section import Section, section_of
 from pytest_federated.report.tables.choices import choice_text
 from pytest_federated.report.tables.fitting import ROWS, WIDTH, bounded, every_nth, fitted
+from pytest_federated.report.tables.settings import choice_rows
 from pytest_federated.report.tables.table import Table
 from pytest_federated.results.record import Compared, Result, Verdict
 from pytest_federated.results.store import read_results, write_result
@@ -516,3 +517,23 @@ def test_verdicts_on_other_expectations_are_not_kept(tmp_path: Path) -> None:
 )
 def test_the_file_of_a_scenario_says_nothing_of_the_machine(node_id: str, file: str) -> None:
     assert _with_file(example_result(), node_id).file == file
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ({}, "4, all per round"),
+        ({"per_round": 2}, "4, 2 per round"),
+        ({"sampling": {"kind": "cyclic", "blocks": 2}}, "4, all per round"),
+        ({"sampling": {"kind": "fixed", "cohorts": [[0, 1], [2]]}}, "4"),  # the row below says who
+    ],
+)
+def test_clients_per_round_are_those_that_the_sampling_reads(
+    chosen: dict[str, Any], said: str
+) -> None:
+    scenario = example_scenario(clients={"count": 4, **chosen})
+    settings = scenario.model_dump(mode="json")
+    rows = dict(
+        choice_rows(example_result().model_copy(update={"settings": settings, "histories": ()}))
+    )
+    assert rows["clients"] == said

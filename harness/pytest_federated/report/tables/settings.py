@@ -40,6 +40,8 @@ def choice_rows(result: Result) -> list[list[str]]:
     training, clients, data = s["training"], s["clients"], s["data"]
     held = len(result.histories[0].client_examples) if result.histories else clients["count"]
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
+    sampler = samplers.get((clients.get("sampling") or {}).get("kind", ""))
+    drawn = f", {per_round} per round" if sampler is None or sampler.spec.sized else ""
     shifted = [choice_text(shifts, shift) for shift in clients.get("shift", [])]
     aggregator = training.get("aggregator")
     entry = algorithms.get(training["algorithm"]["kind"])
@@ -58,7 +60,7 @@ def choice_rows(result: Result) -> list[list[str]]:
     ]
     return [
         ["data", choice_text(datasets, data["dataset"])],
-        ["clients", f"{held or 'all'}, {per_round} per round"],
+        ["clients", f"{held or 'all'}{drawn}"],
         ["split", choice_text(splits, clients["split"])],
         *([["size", choice_text(sizes, clients["size"])]] if clients.get("size") else []),
         *([["shift", ", ".join(shifted)]] if shifted else []),
