@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pytest_federated.clients.cohort import most_often
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.participation import Participation
-from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.sampling.sampler import expected_cohort, samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.data.population import Population
 from pytest_federated.report.tables.settings import privacy_rows
@@ -332,7 +332,8 @@ def test_a_round_without_clients_has_noise(
     name: str, algorithm: str, participation: Participation
 ) -> None:
     """Each weight gets noise of z C over the expected clients; the same seed, the same noise."""
-    expected = 30
+    asked = 30
+    expected = expected_cohort(participation.sampling, 40, asked)
     training = Training.model_validate(
         {
             "rounds": 2,
@@ -345,7 +346,7 @@ def test_a_round_without_clients_has_noise(
 
     def rounds(seed: int) -> tuple[list[Any], np.ndarray]:
         trainer = trainer_for(MODEL, training, data, expected)
-        done = list(steps(data, MODEL, training, expected, seed, participation=participation))
+        done = list(steps(data, MODEL, training, asked, seed, participation=participation))
         states = trainer.initial_state(seed, data), done[0].state
         before, after = (weights(state) for state in states)
         return done, after - before

@@ -55,6 +55,8 @@ class Terminal:
     def line(self, text: str) -> None:
         self.lines.append(text)
 
+    write_line = line
+
     def write(self, text: str, **markup: bool) -> None:
         self.verdicts.append((text, markup))
 

@@ -15,9 +15,10 @@ from typing import Any, Callable, Optional
 
 from pytest_federated.core.errors import TimeLimitExceeded
 
-# Python prints and drops what is raised in a finalizer or in a callback of the garbage collector,
-# such as jax's.
-_DEAF = {"__del__", "_xla_gc_callback"}
+# Where nothing may be raised. Python prints and drops what is raised in a finalizer or in a
+# callback of the garbage collector, such as jax's. Where TensorFlow's C++ asks for the type of an
+# object, it takes an exception for "yes", and keeps to this answer as long as the process lives.
+_DEAF = {"__del__", "_xla_gc_callback", "__instancecheck__", "__subclasscheck__"}
 _IMPORT = "<frozen importlib._bootstrap>"
 _AGAIN_SECONDS = 0.05
 _IMPORT_SECONDS = 60  # how long a signal waits for an import, which may never end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import importlib
 import os
 import signal
@@ -14,7 +15,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Optional
+from typing import Any, Optional
 
 import pytest
 from faults import fault
@@ -68,7 +69,28 @@ def _finalizer(number: int) -> None:
     Finalized()
 
 
-@pytest.mark.parametrize("dropping", [_xla_gc_callback, _finalizer])
+class _Asked(abc.ABCMeta):
+    """A class whose type checks are interrupted."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        if isinstance(instance, int):
+            signal.raise_signal(instance)
+        return super().__instancecheck__(instance)
+
+
+def _type_check(number: int) -> None:
+    """Asks for a type, as TensorFlow does, which takes an exception for an answer."""
+
+    class Composite(metaclass=_Asked):
+        pass
+
+    try:
+        assert not isinstance(number, Composite)
+    except BaseException:
+        pytest.fail("nothing may be raised here")
+
+
+@pytest.mark.parametrize("dropping", [_xla_gc_callback, _finalizer, _type_check])
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, None), (signal.SIGALRM, 60)])
 def test_an_interrupt_that_python_would_drop_is_raised_again(
     number: int, seconds: int, dropping: Callable[[int], None]
