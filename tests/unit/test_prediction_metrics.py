@@ -146,6 +146,7 @@ def test_a_mean_of_evaluations_has_the_scores_that_all_have() -> None:
 def test_pooled_evaluations_are_as_of_one_set() -> None:
     one, other = Evaluation(1.0, 0.5, counts=(1, 2)), Evaluation(3.0, 1.0, counts=(3, 6))
     assert pooled([one, other]) == Evaluation(2.5, 0.875, counts=(4, 8))
+    assert pooled([]) == Evaluation(0.0, 0.0)
 
 
 @pytest.mark.parametrize(

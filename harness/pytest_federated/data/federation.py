@@ -186,19 +186,17 @@ class FederatedData:
         Raises:
             DataError: no client has any.
         """
-        are_some = False
-        for client in range(len(self.clients)):
-            examples = self.test_examples(client) if self.client_test else self.test
-            if len(examples):
-                are_some = True
-                yield client, examples
-        if not are_some:
+        if self.client_test and not any(map(len, self.client_test)):
             part = "validation" if self.tested_as == VALIDATION else "test"
             raise DataError(
                 f"data.{part}_fraction: with holdout: per_client, no client holds out anything, so "
                 "there is nothing to judge clients' own models on; set a larger fraction, or give "
                 "clients more examples"
             )
+        for client in range(len(self.clients)):
+            examples = self.test_examples(client) if self.client_test else self.test
+            if len(examples):
+                yield client, examples
 
     def _of(
         self,

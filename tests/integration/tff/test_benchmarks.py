@@ -1,4 +1,4 @@
-"""The benchmarks that use the internals of pytest-federated still run; what they measure is not."""
+"""The benchmarks that use internals of pytest-federated run; their figures are not checked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def test_the_parts_of_a_session_are_measured() -> None:
     scenario = "scenarios/algorithms/control-variates.yaml"
     table = output("parts.py", scenario, "--fed-seeds=1", "--fed-rounds=1", "-k", "scaffold")
     calls = dict(re.findall(r"^\| (.+?)\s*\|\s*(\d+)\s*\|", table, re.MULTILINE))
-    assert len(calls) == 11 and "0" not in calls.values(), table  # a part of no call is left out
+    # A part that is never called is left out.
+    assert len(calls) == 11 and "0" not in calls.values(), table
 
 
 def output(script: str, *arguments: str) -> str:

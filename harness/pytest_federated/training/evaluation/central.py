@@ -164,14 +164,13 @@ def mean(judged: Iterable[tuple[Evaluation, int]]) -> Evaluation:
 
 
 def pooled(judged: Iterable[Evaluation]) -> Evaluation:
-    """Returns loss and accuracy over all that these evaluations are of, as if it were one set.
-
-    There has to be one at least.
-    """
+    """Returns loss and accuracy over all that these evaluations are of, as if it were one set."""
     loss = accuracy = 0.0
     losses = positions = 0
     for one in judged:
         loss += one.loss * one.counts[0]
         accuracy += (one.accuracy or 0.0) * one.counts[1]
         losses, positions = losses + one.counts[0], positions + one.counts[1]
-    return Evaluation(loss / losses, accuracy / max(positions, 1), counts=(losses, positions))
+    return Evaluation(
+        loss / max(losses, 1), accuracy / max(positions, 1), counts=(losses, positions)
+    )
